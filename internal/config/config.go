@@ -1,0 +1,117 @@
+// Package config is the one tree of settings: it loads them from a file, the
+// environment and flags, checks them, and explains them.
+//
+// Every setting is a field of [Config], and its name is the path of yaml tags
+// that leads to it. One name takes three forms: pool.min in the file,
+// ACEQUIA_POOL_MIN in the environment, --pool.min on the command line. A later
+// place overrides an earlier one: defaults, file, environment, flags.
+//
+// The tags of a field are all that there is to say about a setting:
+//
+//	yaml     its name within its section
+//	default  its default, written as a person would write it
+//	auto     how the default is worked out, where that depends on the machine
+//	doc      what it does, in one or more sentences
+//	enum     the words allowed, separated by commas
+//	min, max the bounds, both allowed themselves
+//	format   the form of the text or of each item; see formats
+//	secret   "true" keeps the value out of print and adds NAME_file
+//
+// One walk over those tags ([Keys]) feeds the loader, the checks, the printed
+// settings, the reference and the JSON schema, so that they cannot disagree.
+package config
+
+import "time"
+
+// Values of pool.provider.
+const (
+	ProviderAuto   = "auto"
+	ProviderNative = "native"
+	ProviderStatic = "static"
+	ProviderDocker = "docker"
+)
+
+// Values of log.format.
+const (
+	LogAuto = "auto"
+	LogText = "text"
+	LogJSON = "json"
+)
+
+// Config holds every setting. It is a plain value: whoever loads it owns it,
+// and copies share nothing but the backing arrays of its lists, which nobody
+// changes after [Load].
+type Config struct {
+	Listen          string        `yaml:"listen" default:":6878" format:"listen" doc:"Address (host:port) of the one port that players and people use. No host means every interface; port 0 takes any free port."`
+	Data            string        `yaml:"data" auto:"/config where it exists and is writable (a container), else $XDG_DATA_HOME/acequia, else ~/.local/share/acequia" doc:"Directory for everything kept on disk. A file acequia.yaml in it is the settings file unless --config names another."`
+	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"10s" min:"0s" max:"10m" doc:"How long an orderly stop may take before what is left is cut off. 0 cuts at once."`
+
+	Log      Log      `yaml:"log" doc:"What is logged, and how."`
+	Debug    Debug    `yaml:"debug" doc:"Looking inside a running process."`
+	Pool     Pool     `yaml:"pool" doc:"The engines kept ready."`
+	Static   Static   `yaml:"static" doc:"Engines that run elsewhere, for pool.provider static."`
+	Playback Playback `yaml:"playback" doc:"How content reaches players."`
+	Engine   Engine   `yaml:"engine" doc:"The native engine: of acequia engine, and of each engine that the native provider starts. The provider chooses the ports and the data directory of the engines it starts."`
+}
+
+// Log says what is logged and in which form.
+type Log struct {
+	Level  string `yaml:"level" default:"info" enum:"debug,info,warn,error" doc:"The least important level that is logged."`
+	Format string `yaml:"format" default:"auto" enum:"auto,text,json" doc:"text for people, json for collectors; auto writes text on a terminal and json elsewhere."`
+}
+
+// Debug opens windows into the process.
+type Debug struct {
+	Pprof bool `yaml:"pprof" default:"false" doc:"Serve Go profiles under /debug/pprof/. Profiles tell a lot about a process: leave it off where strangers reach the port."`
+}
+
+// Pool says how many engines there are and where they come from.
+type Pool struct {
+	Provider         string        `yaml:"provider" default:"auto" enum:"auto,native,static,docker" doc:"Where engines come from: native starts child processes of this program, static uses the engines of static.engines; auto is static where static.engines is set, else native. docker is not in this build."`
+	Min              int           `yaml:"min" default:"2" min:"0" max:"1000" doc:"Engines kept ready with nobody watching."`
+	Max              int           `yaml:"max" default:"6" min:"1" max:"1000" doc:"Most engines at any time."`
+	StreamsPerEngine int           `yaml:"streams_per_engine" default:"2" min:"1" max:"1000" doc:"Most streams on one engine at a time."`
+	StartTimeout     time.Duration `yaml:"start_timeout" default:"60s" min:"1s" max:"1h" doc:"How long a new engine may take to become ready before it is given up."`
+}
+
+// Static names engines that somebody else runs.
+type Static struct {
+	Engines []string `yaml:"engines" format:"engine_url" doc:"URLs of the engines, each http://host:port. On the command line and in the environment separate them with commas."`
+}
+
+// Playback holds the times and sizes of the way from an engine to a player.
+type Playback struct {
+	Linger       time.Duration `yaml:"linger" default:"15s" min:"0s" max:"24h" doc:"How long a stream goes on after its last viewer left, so that coming back is instant."`
+	StartTimeout time.Duration `yaml:"start_timeout" default:"30s" min:"100ms" max:"1h" doc:"How long a player waits for the first byte, over all engines tried, before it gets an error."`
+	StallTimeout time.Duration `yaml:"stall_timeout" default:"5s" min:"100ms" max:"1h" doc:"How long a running stream may deliver nothing before its source counts as failed."`
+	Burst        time.Duration `yaml:"burst" default:"3s" min:"0s" max:"1m" doc:"How far behind live a viewer joins a running stream. That much is sent at once, so that the picture is there at once and survives small gaps."`
+	Hedge        time.Duration `yaml:"hedge" default:"10s" min:"0s" max:"1h" doc:"When an engine has sent nothing for this long while a stream starts, the content is opened on a second engine too, and the first to deliver wins. 0 never opens a second."`
+	Buffer       Size          `yaml:"buffer" default:"32MiB" min:"1MiB" max:"4GiB" doc:"Memory for one stream, shared by all its viewers. A viewer further behind than this skips ahead."`
+	WriteTimeout time.Duration `yaml:"write_timeout" default:"60s" min:"1s" max:"1h" doc:"How long a viewer may take nothing before its connection is closed."`
+}
+
+// Engine holds the settings of one native engine.
+type Engine struct {
+	HTTPPort           int           `yaml:"http_port" default:"6878" min:"0" max:"65535" doc:"TCP port of the engine API and of playback. 0 takes any free port."`
+	HTTPSPort          int           `yaml:"https_port" default:"0" min:"0" max:"65535" doc:"TCP port of the same over TLS. 0 turns TLS off."`
+	HTTPSCert          string        `yaml:"https_cert" doc:"PEM file with the TLS certificate and its chain. Without one, a self-signed certificate is made once and kept in the data directory."`
+	HTTPSKey           string        `yaml:"https_key" doc:"PEM file with the private key of engine.https_cert."`
+	P2PPort            int           `yaml:"p2p_port" default:"8621" min:"0" max:"65535" doc:"TCP and UDP port for peers. 0 takes any free port."`
+	BindAll            bool          `yaml:"bind_all" default:"false" doc:"Serve the engine API on every interface instead of on loopback only. The API has no password."`
+	CacheLimit         Size          `yaml:"cache_limit" default:"1GiB" min:"16MiB" doc:"Most bytes of content kept, over all content together. The least recently played goes first; what plays stays."`
+	Window             Size          `yaml:"window" default:"128MiB" min:"4MiB" doc:"Most memory for the pieces around the place where one content is played."`
+	DiskCache          bool          `yaml:"disk_cache" default:"false" doc:"Keep content on disk in the data directory behind the memory window, up to engine.cache_limit."`
+	InternalBuffering  bool          `yaml:"internal_buffering" default:"false" doc:"Hold playback back until engine.buffer of content is there."`
+	Buffer             time.Duration `yaml:"buffer" default:"3s" min:"0s" max:"5m" doc:"How much content engine.internal_buffering waits for, in playing time."`
+	UploadLimit        Size          `yaml:"upload_limit" default:"0" doc:"Most bytes per second sent to peers. 0 means no limit."`
+	DownloadLimit      Size          `yaml:"download_limit" default:"0" doc:"Most bytes per second received from peers. 0 means no limit."`
+	DHT                bool          `yaml:"dht" default:"true" doc:"Find peers through the distributed hash table."`
+	PEX                bool          `yaml:"pex" default:"true" doc:"Find peers by asking peers (peer exchange)."`
+	LSD                bool          `yaml:"lsd" default:"true" doc:"Find peers on the local network (local service discovery)."`
+	Trackers           bool          `yaml:"trackers" default:"true" doc:"Find peers through the trackers that content names."`
+	UTP                bool          `yaml:"utp" default:"true" doc:"Exchange data over uTP (UDP) besides TCP."`
+	UPnP               bool          `yaml:"upnp" default:"false" doc:"Ask the router to forward engine.p2p_port."`
+	Peers              []string      `yaml:"peers" format:"hostport" doc:"Peers (host:port) that are dialled for every content, besides those found."`
+	StartTimeout       time.Duration `yaml:"start_timeout" default:"20s" min:"100ms" max:"1h" doc:"How long opening content may take until its metadata is there."`
+	AllowPrivateURLs   bool          `yaml:"allow_private_urls" default:"false" doc:"Fetch transport files from URLs at private, loopback and link-local addresses too. Off, nobody can use the engine to reach into the network behind it."`
+}
