@@ -92,26 +92,26 @@ type Playback struct {
 
 // Engine holds the settings of one native engine.
 type Engine struct {
-	HTTPPort           int           `yaml:"http_port" default:"6878" min:"0" max:"65535" doc:"TCP port of the engine API and of playback. 0 takes any free port."`
-	HTTPSPort          int           `yaml:"https_port" default:"0" min:"0" max:"65535" doc:"TCP port of the same over TLS. 0 turns TLS off."`
-	HTTPSCert          string        `yaml:"https_cert" doc:"PEM file with the TLS certificate and its chain. Without one, a self-signed certificate is made once and kept in the data directory."`
-	HTTPSKey           string        `yaml:"https_key" doc:"PEM file with the private key of engine.https_cert."`
-	P2PPort            int           `yaml:"p2p_port" default:"8621" min:"0" max:"65535" doc:"TCP and UDP port for peers. 0 takes any free port."`
-	BindAll            bool          `yaml:"bind_all" default:"false" doc:"Serve the engine API on every interface instead of on loopback only. The API has no password."`
-	CacheLimit         Size          `yaml:"cache_limit" default:"1GiB" min:"16MiB" doc:"Most bytes of content kept, over all content together. The least recently played goes first; what plays stays."`
-	Window             Size          `yaml:"window" default:"128MiB" min:"4MiB" doc:"Most memory for the pieces around the place where one content is played."`
-	DiskCache          bool          `yaml:"disk_cache" default:"false" doc:"Keep content on disk in the data directory behind the memory window, up to engine.cache_limit."`
-	InternalBuffering  bool          `yaml:"internal_buffering" default:"false" doc:"Hold playback back until engine.buffer of content is there."`
-	Buffer             time.Duration `yaml:"buffer" default:"3s" min:"0s" max:"5m" doc:"How much content engine.internal_buffering waits for, in playing time."`
-	UploadLimit        Size          `yaml:"upload_limit" default:"0" doc:"Most bytes per second sent to peers. 0 means no limit."`
-	DownloadLimit      Size          `yaml:"download_limit" default:"0" doc:"Most bytes per second received from peers. 0 means no limit."`
-	DHT                bool          `yaml:"dht" default:"true" doc:"Find peers through the distributed hash table."`
-	PEX                bool          `yaml:"pex" default:"true" doc:"Find peers by asking peers (peer exchange)."`
-	LSD                bool          `yaml:"lsd" default:"true" doc:"Find peers on the local network (local service discovery)."`
-	Trackers           bool          `yaml:"trackers" default:"true" doc:"Find peers through the trackers that content names."`
-	UTP                bool          `yaml:"utp" default:"true" doc:"Exchange data over uTP (UDP) besides TCP."`
-	UPnP               bool          `yaml:"upnp" default:"false" doc:"Ask the router to forward engine.p2p_port."`
-	Peers              []string      `yaml:"peers" format:"hostport" doc:"Peers (host:port) that are dialled for every content, besides those found."`
-	StartTimeout       time.Duration `yaml:"start_timeout" default:"20s" min:"100ms" max:"1h" doc:"How long opening content may take until its metadata is there."`
-	AllowPrivateURLs   bool          `yaml:"allow_private_urls" default:"false" doc:"Fetch transport files from URLs at private, loopback and link-local addresses too. Off, nobody can use the engine to reach into the network behind it."`
+	HTTPPort          int           `yaml:"http_port" default:"6878" min:"0" max:"65535" doc:"TCP port of the engine API and of playback. 0 takes any free port."`
+	HTTPSPort         int           `yaml:"https_port" default:"0" min:"0" max:"65535" doc:"TCP port of the same over TLS. 0 turns TLS off."`
+	HTTPSCert         string        `yaml:"https_cert" doc:"PEM file with the TLS certificate and its chain. Without one, a self-signed certificate is made once and kept in the data directory."`
+	HTTPSKey          string        `yaml:"https_key" doc:"PEM file with the private key of engine.https_cert."`
+	P2PPort           int           `yaml:"p2p_port" default:"8621" min:"0" max:"65535" doc:"TCP and UDP port for peers. 0 takes any free port."`
+	BindAll           bool          `yaml:"bind_all" default:"false" doc:"Serve the engine API on every interface instead of on loopback only. The API has no password."`
+	CacheLimit        Size          `yaml:"cache_limit" default:"1GiB" min:"16MiB" doc:"Most bytes of content kept, over all content together. The least recently played goes first; what plays stays."`
+	Window            Size          `yaml:"window" default:"128MiB" min:"4MiB" doc:"Most memory for the pieces around the place where one content is played."`
+	DiskCache         bool          `yaml:"disk_cache" default:"false" doc:"Keep content on disk in the data directory behind the memory window, up to engine.cache_limit."`
+	InternalBuffering bool          `yaml:"internal_buffering" default:"false" doc:"Hold playback back until engine.buffer of content is there."`
+	Buffer            time.Duration `yaml:"buffer" default:"3s" min:"0s" max:"5m" doc:"How much content engine.internal_buffering waits for, in playing time."`
+	UploadLimit       Size          `yaml:"upload_limit" default:"0" doc:"Most bytes per second sent to peers. 0 means no limit."`
+	DownloadLimit     Size          `yaml:"download_limit" default:"0" doc:"Most bytes per second received from peers. 0 means no limit."`
+	DHT               bool          `yaml:"dht" default:"true" doc:"Find peers through the distributed hash table."`
+	PEX               bool          `yaml:"pex" default:"true" doc:"Find peers by asking peers (peer exchange)."`
+	LSD               bool          `yaml:"lsd" default:"true" doc:"Find peers on the local network (local service discovery)."`
+	Trackers          bool          `yaml:"trackers" default:"true" doc:"Find peers through the trackers that content names."`
+	UTP               bool          `yaml:"utp" default:"true" doc:"Exchange data over uTP (UDP) besides TCP."`
+	UPnP              bool          `yaml:"upnp" default:"false" doc:"Ask the router to forward engine.p2p_port."`
+	Peers             []string      `yaml:"peers" format:"hostport" doc:"Peers (host:port) that are dialled for every content, besides those found."`
+	StartTimeout      time.Duration `yaml:"start_timeout" default:"20s" min:"100ms" max:"1h" doc:"How long opening content may take until its metadata is there."`
+	AllowPrivateURLs  bool          `yaml:"allow_private_urls" default:"false" doc:"Fetch transport files from URLs at private, loopback and link-local addresses too. Off, nobody can use the engine to reach into the network behind it."`
 }
