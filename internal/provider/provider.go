@@ -1,0 +1,103 @@
+// Package provider is the port to where engines come from: child processes, a
+// list of addresses, containers. Package providertest holds the contract as a
+// test suite that every adapter passes.
+package provider
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Provider is a source of engines. Implementations are safe for concurrent
+// use.
+//
+// An error of Start or Stop does not tell whether the thing was done: a caller
+// finds out with the next List, and may always repeat the call.
+type Provider interface {
+	// List returns the whole truth about the engines that exist: those started
+	// by Start, by whomever, and not yet stopped, each once, ordered by id.
+	// One that ended by itself stays listed as Failed until Stop is called for
+	// it. The caller owns what is returned.
+	List(ctx context.Context) (Inventory, error)
+
+	// Start brings the engine spec.ID into existence and returns it, without
+	// waiting until it answers: it may still be Starting, with no URL. Where an
+	// engine of that id exists, whatever its state, Start changes nothing and
+	// returns it. Start fails with ErrUnsupported where engines cannot be
+	// started.
+	Start(ctx context.Context, spec Spec) (Engine, error)
+
+	// Stop ends the engine and frees what it held: processes, ports, cache.
+	// When Stop returns nil, List no longer shows it. Stopping one that does
+	// not exist succeeds. Stop fails with ErrUnsupported where engines cannot
+	// be stopped.
+	Stop(ctx context.Context, id string) error
+
+	// Watch returns a channel of capacity one, always the same, which receives
+	// after a change that List would show. Changes merge, so one receive may
+	// stand for many, and none may be needed: the value says "look again" and
+	// nothing else. It has one reader.
+	Watch() <-chan struct{}
+}
+
+// ErrUnsupported says that the provider's engines are started and stopped by
+// someone else.
+var ErrUnsupported = errors.New("these engines are not started or stopped from here")
+
+// Inventory is what a provider has and can do.
+type Inventory struct {
+	Engines []Engine
+	// CanStart says that Start and Stop work.
+	CanStart bool
+	// StartsNative says that Start brings native engines, which play no content
+	// ids. When false, an engine tells its kind itself.
+	StartsNative bool
+}
+
+// Spec describes an engine to start.
+type Spec struct {
+	// ID is the identity of the engine, chosen by the caller: lower-case
+	// letters, digits and hyphens, at most 63 bytes, so that it can name a
+	// directory, a host or a container. See [ValidID].
+	ID string
+}
+
+// State is where an engine is in its life, as its provider sees it. Whether it
+// answers is for its caller to find out.
+type State string
+
+// The states of an engine.
+const (
+	Starting State = "starting" // it exists; its URL may not be known yet
+	Running  State = "running"  // it runs and its URL is known
+	Failed   State = "failed"   // it ended, though nobody stopped it
+)
+
+// Engine is one engine of a provider.
+type Engine struct {
+	ID    string
+	State State
+	// URL is the base of the engine's HTTP API without a trailing slash,
+	// "http://127.0.0.1:6878". Empty while it is not known.
+	URL string
+	// StartedAt is zero when the provider did not start the engine.
+	StartedAt time.Time
+	// P2PPort is the TCP and UDP port for BitTorrent peers, 0 when not known.
+	P2PPort int
+	// Reason says, for a person, why the engine Failed.
+	Reason string
+}
+
+// ValidID says whether an engine can be started under that id.
+func ValidID(id string) bool {
+	if id == "" || len(id) > 63 || id[0] == '-' {
+		return false
+	}
+	for _, c := range []byte(id) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
