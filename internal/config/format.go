@@ -1,0 +1,67 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+)
+
+// format is a rule for the form of a text.
+type format struct {
+	doc   string
+	check func(text string) error
+}
+
+// formats are the values of the tag format.
+var formats = map[string]format{
+	"listen":     {"host:port to listen on", checkListen},
+	"hostport":   {"host:port", checkHostPort},
+	"engine_url": {"http://host:port", checkEngineURL},
+}
+
+func checkListen(text string) error {
+	if isDigits(text) {
+		return fmt.Errorf("%q is only a port: write \":%s\"", text, text)
+	}
+	_, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return fmt.Errorf("%q is not an address: write host:port, or :port for every interface", text)
+	}
+	return checkPort(port, 0)
+}
+
+func checkHostPort(text string) error {
+	host, port, err := net.SplitHostPort(text)
+	if err != nil || host == "" {
+		return fmt.Errorf("%q is not an address: write host:port, with an IPv6 address in brackets", text)
+	}
+	return checkPort(port, 1)
+}
+
+func checkPort(text string, least int) error {
+	port, err := strconv.Atoi(text)
+	if err != nil || !isDigits(text) || port < least || port > 65535 {
+		return fmt.Errorf("%q is not a port: write a number from %d to 65535", text, least)
+	}
+	return nil
+}
+
+func checkEngineURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return fmt.Errorf("%q is not the URL of an engine: write http://host:port", text)
+	}
+	if u.User != nil {
+		// The text is not repeated, as it holds a password.
+		return errors.New("the URL of an engine cannot carry a user name: engines have no log-in")
+	}
+	if u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%q goes on after the port: write only http://host:port", text)
+	}
+	if u.Port() == "" {
+		return fmt.Errorf("%q names no port: the usual one is %s://%s:6878", text, u.Scheme, u.Host)
+	}
+	return checkPort(u.Port(), 1)
+}
