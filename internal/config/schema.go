@@ -12,7 +12,7 @@ import (
 // The forms that JSON schema can check by itself.
 const (
 	durationPattern = `^(0|([0-9]+(\.[0-9]*)?(ns|us|µs|ms|s|m|h))+)$`
-	sizePattern     = `^[0-9]+(\.[0-9]{1,6})? ?([kKMGT]i?)?B?$`
+	sizePattern     = `^[0-9]+(\.[0-9]{1,6})? ?([kKMGT]i?B|B)?$`
 )
 
 // schemaNode is one node of a JSON schema (draft 2020-12). Members that start
@@ -101,7 +101,9 @@ func (k Key) schema() *schemaNode {
 		node.Default = mustParse[int](k, k.Default)
 		node.Minimum, node.Maximum = k.bound(k.Min), k.bound(k.Max)
 	case Duration:
-		node.Type, node.Pattern = "string", durationPattern
+		// The one number that needs no unit is 0.
+		node.Type, node.Pattern = []string{"string", "integer"}, durationPattern
+		node.Minimum, node.Maximum = new(0), new(0)
 		node.Min, node.Max = k.Min, k.Max
 	case Bytes:
 		node.Type, node.Pattern = []string{"string", "integer"}, sizePattern
