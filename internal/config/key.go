@@ -51,6 +51,15 @@ func (k Key) Env() string {
 // Flag is the key's command line flag, with its dashes.
 func (k Key) Flag() string { return "--" + k.Name }
 
+// Example is a value to show with the name: the default, or what kind of value
+// it takes.
+func (k Key) Example() string {
+	if k.Default != "" {
+		return k.Default
+	}
+	return strings.ToUpper(string(k.Kind))
+}
+
 // section is one inner node of the tree; the root has no name.
 type section struct {
 	name string
@@ -208,3 +217,7 @@ func parent(name string) string {
 func base(name string) string {
 	return name[strings.LastIndexByte(name, '.')+1:]
 }
+
+// Nearest is the name of the key that a mistyped one most likely meant, or
+// empty where none is close.
+func Nearest(name string) string { return nearest(name, configTree.names()) }

@@ -1,0 +1,128 @@
+// Package cli is what a person types: it reads the command line, loads the
+// settings, runs one command and turns its outcome into an exit status.
+//
+// Commands do their small work here; the long-running ones are given by the
+// caller ([Apps]). Everything around the process is in [Process], so that tests
+// run whole commands without one.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/acequia-tv/acequia/internal/config"
+	"github.com/acequia-tv/acequia/internal/telemetry"
+)
+
+// Exit statuses.
+const (
+	ExitOK     = 0 // done, or stopped in order
+	ExitFailed = 1 // tried and failed
+	ExitUsage  = 2 // not tried: wrong command line or settings
+)
+
+// Apps are the commands that run until they are stopped. Each starts its parts,
+// returns when ctx ends and they have ended, and returns nil for an orderly
+// stop. [context.Cause] of ctx tells why it ended.
+type Apps struct {
+	Serve  func(ctx context.Context, inv Invocation) error
+	Engine func(ctx context.Context, inv Invocation) error
+	Demo   func(ctx context.Context, inv Invocation) error
+}
+
+// Invocation is what a command line and its settings come to.
+type Invocation struct {
+	Config   config.Config
+	Settings *config.Settings // Config with the origin of each value
+	Log      *slog.Logger     // by log.level and log.format, to standard error
+	Build    telemetry.Build
+	Stdout   io.Writer // for results; logs go elsewhere
+}
+
+// Process is everything that a command sees of the process it runs in.
+type Process struct {
+	Args     []string // without the name of the program
+	Environ  []string // NAME=value pairs
+	Stdout   io.Writer
+	Stderr   io.Writer
+	Terminal bool // people read Stderr on a terminal
+
+	// Signals delivers requests to stop. The first one cancels the context of
+	// the command; the second calls Exit, which need not return.
+	Signals <-chan os.Signal
+	Exit    func(status int)
+
+	ReadFile func(name string) ([]byte, error)
+	Writable func(dir string) bool // tells whether a directory exists and can be written
+
+	Build telemetry.Build
+	Apps  Apps
+}
+
+// Run runs the command of p.Args and returns the exit status. It returns after
+// everything it started has ended.
+func Run(ctx context.Context, p Process) int {
+	command, err := parse(&p)
+	if err != nil || command == nil {
+		return p.finish(err)
+	}
+	ctx, stop := p.watchSignals(ctx)
+	defer stop()
+	return p.finish(command(ctx))
+}
+
+// usageError is a command line that cannot be run.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// statusError is an error with an exit status of its own.
+type statusError struct {
+	error
+	status int
+}
+
+func (e statusError) Unwrap() error { return e.error }
+
+// finish tells the error, if any, and returns the exit status.
+func (p *Process) finish(err error) int {
+	if err == nil {
+		return ExitOK
+	}
+	if problems, ok := errors.AsType[config.Problems](err); ok {
+		p.tellProblems(problems)
+	} else {
+		fmt.Fprintf(p.Stderr, "acequia: %v\n", err)
+	}
+	if withStatus, ok := errors.AsType[statusError](err); ok {
+		return withStatus.status
+	}
+	if _, ok := errors.AsType[usageError](err); ok {
+		return ExitUsage
+	}
+	return ExitFailed
+}
+
+func (p *Process) tellProblems(problems config.Problems) {
+	what := "a problem"
+	if len(problems) > 1 {
+		what = fmt.Sprintf("%d problems", len(problems))
+	}
+	fmt.Fprintf(p.Stderr, "acequia: %s in the settings:\n\n%v\n\n", what, problems)
+	fmt.Fprintln(p.Stderr, `"acequia config reference" explains every setting.`)
+}
+
+// getenv returns an environment variable; the last of several counts.
+func (p *Process) getenv(name string) string {
+	value := ""
+	for _, pair := range p.Environ {
+		if len(pair) > len(name) && pair[len(name)] == '=' && pair[:len(name)] == name {
+			value = pair[len(name)+1:]
+		}
+	}
+	return value
+}
