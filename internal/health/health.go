@@ -40,9 +40,9 @@ type Policy struct {
 	PlaybackFall int
 	// Forget is the age at which the last playback failure no longer counts.
 	Forget time.Duration
-	// StartTimeout bounds Starting: a probe that fails later than this after
-	// the start makes the engine Unhealthy.
-	StartTimeout time.Duration
+	// Grace is how long after its start an engine may miss probes without
+	// becoming Unhealthy. 0 grants it only what Fall does.
+	Grace time.Duration
 }
 
 // DefaultPolicy suits probes every five seconds: an engine that hangs is
@@ -52,7 +52,6 @@ var DefaultPolicy = Policy{
 	Rise:         2,
 	PlaybackFall: 3,
 	Forget:       5 * time.Minute,
-	StartTimeout: time.Minute,
 }
 
 // Record is what is known about one engine: a value, changed only by the
@@ -125,14 +124,11 @@ func (p Policy) judge(r Record, at time.Time) Record {
 // verdict is the ordered list of rules: the first that matches decides.
 func (p Policy) verdict(r Record, at time.Time) (State, string) {
 	switch {
-	case r.State == Starting && r.answered == 0 && at.Sub(r.Since) < p.StartTimeout:
+	case r.State == Starting && r.answered == 0 && (r.missed < p.Fall || at.Sub(r.Since) < p.Grace):
 		return Starting, "" // slow is not sick yet
 
-	case r.State == Starting && r.answered == 0 && r.missed > 0:
-		return Unhealthy, fmt.Sprintf("it never answered in %s: %s", at.Sub(r.Since).Round(time.Second), r.LastError)
-
 	case r.State == Starting && r.answered == 0:
-		return Starting, "" // nothing has been asked of it yet
+		return Unhealthy, "it has never answered: " + r.LastError
 
 	case r.missed >= p.Fall:
 		return Unhealthy, fmt.Sprintf("it missed %d probes in a row: %s", r.missed, r.LastError)

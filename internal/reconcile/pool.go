@@ -1,0 +1,240 @@
+// Package reconcile keeps the pool of engines as the policy asks: it observes
+// the provider and probes the engines, lets package pool decide, and acts. It
+// hands out the slots of the engines that are ready.
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/acequia-tv/acequia/internal/backoff"
+	"github.com/acequia-tv/acequia/internal/event"
+	"github.com/acequia-tv/acequia/internal/health"
+	"github.com/acequia-tv/acequia/internal/pool"
+	"github.com/acequia-tv/acequia/internal/provider"
+)
+
+// Identity is what an engine tells of itself.
+type Identity struct {
+	Version string
+	Native  bool // our own engine, which plays no content ids
+}
+
+// ProbeFunc asks the engine at the URL who it is: the probe for life. It must
+// return soon after ctx ends, and be safe for concurrent use.
+type ProbeFunc func(ctx context.Context, engineURL string) (Identity, error)
+
+// Config is what a [Pool] stands on. Provider, Probe, Events, Log
+// and Policy are required; of the rest, what is zero takes the default.
+type Config struct {
+	Provider provider.Provider
+	Probe    ProbeFunc
+	Events   *event.Log
+	Log      *slog.Logger
+
+	Policy pool.Policy   // a nil Backoff doubles from 1 s to 1 min
+	Health health.Policy // default health.DefaultPolicy
+
+	ProbeInterval time.Duration // between the probes of an engine; default 5 s
+	ProbeTimeout  time.Duration // bound on one probe; default 3 s
+	StartInterval time.Duration // between the probes of an engine that is starting; default 250 ms
+	Resync        time.Duration // between two looks at everything when nothing wakes the loop; default 2 s
+	CallTimeout   time.Duration // bound on one call of the provider; default 1 min
+}
+
+// parallelActions bounds the starts and stops that run at the same time.
+const parallelActions = 4
+
+// stableAfter is how long an engine must last for its start to have been a
+// success: one that dies sooner counts as a failed start and is replaced with
+// a delay that grows.
+const stableAfter = time.Minute
+
+func (c *Config) setDefaults() {
+	setDefault(&c.ProbeInterval, 5*time.Second)
+	setDefault(&c.ProbeTimeout, 3*time.Second)
+	setDefault(&c.StartInterval, 250*time.Millisecond)
+	setDefault(&c.Resync, 2*time.Second)
+	setDefault(&c.CallTimeout, time.Minute)
+	if c.Health == (health.Policy{}) {
+		c.Health = health.DefaultPolicy
+	}
+	if c.Policy.Backoff == nil {
+		c.Policy.Backoff = backoff.Policy{Min: time.Second, Max: time.Minute}.Delay
+	}
+}
+
+func setDefault(d *time.Duration, value time.Duration) {
+	if *d == 0 {
+		*d = value
+	}
+}
+
+// Pool is the pool of engines. It is safe for concurrent use. Nothing of it
+// moves before Run; Acquire waits meanwhile.
+type Pool struct {
+	config  Config
+	wake    chan struct{}  // capacity 1: look again
+	actions chan struct{}  // tokens of the actions that run
+	wg      sync.WaitGroup // probes and actions; waited for by Run
+
+	// mu guards all below. It is never held across I/O.
+	mu sync.Mutex
+
+	members  map[string]*member // by engine id
+	ops      map[string]*op     // by engine id: what is being done, or just was
+	canStart bool               // of the newest inventory
+	starts   pool.Kind          // of the newest inventory
+	listErr  error              // of the newest List; nil when it succeeded
+
+	serial           uint64 // highest number given to an engine
+	startFailures    int
+	lastStartFailure time.Time
+	lastStartError   string
+
+	waiters []*waiter // in the order they came
+	scratch []pool.Engine
+	closed  bool // Run has ended
+
+	counters Counters
+	logs     []logLine // to be written once mu is free
+}
+
+// New returns a pool. It starts nothing.
+func New(config Config) *Pool {
+	config.setDefaults()
+	return &Pool{
+		config:   config,
+		wake:     make(chan struct{}, 1),
+		actions:  make(chan struct{}, parallelActions),
+		members:  make(map[string]*member),
+		ops:      make(map[string]*op),
+		counters: newCounters(),
+	}
+}
+
+// Run keeps the pool until ctx ends, then waits for everything it started. It
+// stops no engine: which of them outlive the program is up to the provider.
+// Requests that wait then, and later ones, are refused. Run is called once.
+func (p *Pool) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	resync := time.NewTicker(p.config.Resync)
+	defer func() {
+		resync.Stop()
+		cancel()
+		p.wg.Wait()
+		p.close()
+	}()
+	for {
+		p.pass(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.wake:
+		case <-p.config.Provider.Watch():
+		case <-resync.C:
+		}
+	}
+}
+
+// pass is one turn of the loop: observe, plan, act. It branches on nothing but
+// the state of the world.
+func (p *Pool) pass(ctx context.Context) {
+	p.mu.Lock()
+	settled := p.settledOps()
+	p.mu.Unlock()
+
+	inventory, err := p.list(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+
+	p.mu.Lock()
+	defer p.unlock()
+	now := time.Now()
+	p.noteList(now, err)
+	if err != nil {
+		return // what is known stays true until something better is known
+	}
+	p.observe(ctx, now, inventory, settled)
+	p.noteStable(now)
+	p.dispatch(now)
+	observed := p.observed(now)
+	for _, w := range p.waiters {
+		observed.Waiting = append(observed.Waiting, w.want())
+	}
+	for _, a := range pool.Plan(observed, p.config.Policy) {
+		p.begin(ctx, now, a)
+	}
+}
+
+// list asks the provider for its engines.
+func (p *Pool) list(ctx context.Context) (provider.Inventory, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.config.CallTimeout)
+	defer cancel()
+	inventory, err := p.config.Provider.List(ctx)
+	if err != nil {
+		return provider.Inventory{}, fmt.Errorf("list engines: %w", err)
+	}
+	return inventory, nil
+}
+
+// noteList remembers how List went and tells when that changes. p.mu is held.
+func (p *Pool) noteList(now time.Time, err error) {
+	if (err == nil) != (p.listErr == nil) {
+		if err != nil {
+			p.publish(now, slog.LevelWarn, EventBlind, "", "The engines cannot be listed: "+err.Error())
+		} else {
+			p.publish(now, slog.LevelInfo, EventSeeing, "", "The engines can be listed again.")
+		}
+	}
+	p.listErr = err
+}
+
+// observed returns the input of a decision. What it returns is valid until
+// p.mu, which is held, is released.
+func (p *Pool) observed(now time.Time) pool.Observed {
+	p.scratch = p.scratch[:0]
+	for _, m := range p.members {
+		p.scratch = append(p.scratch, m.view())
+	}
+	for id, o := range p.ops {
+		if o.action.Op == pool.Start && p.members[id] == nil {
+			p.scratch = append(p.scratch, pool.Engine{ID: id, Phase: pool.Starting, Since: o.since, Kind: p.starts})
+		}
+	}
+	return pool.Observed{
+		Time:             now,
+		Engines:          p.scratch,
+		CanStart:         p.canStart,
+		Starts:           p.starts,
+		Serial:           p.serial,
+		StartFailures:    p.startFailures,
+		LastStartFailure: p.lastStartFailure,
+	}
+}
+
+// kick wakes the loop.
+func (p *Pool) kick() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// close refuses everyone who waits, and whoever comes later.
+func (p *Pool) close() {
+	p.mu.Lock()
+	defer p.unlock()
+	p.closed = true
+	for _, m := range p.members {
+		m.drain("the pool is shutting down")
+	}
+	for _, w := range p.waiters {
+		w.done <- result{err: p.unavailable(ReasonClosed)}
+	}
+	p.waiters = nil
+}
