@@ -1,0 +1,136 @@
+package mpegts
+
+import "bytes"
+
+// syncRun is how many packets in a row must begin with a sync byte before their
+// borders are believed: the five of ETSI TR 101 290, 5.2.1.
+const syncRun = 5
+
+// A Framer finds the packets in chunks of bytes cut anywhere, drops what is no
+// packet, and finds them again after a loss. What it returns in sum depends on the
+// bytes only, never on how they were cut.
+//
+// It holds back less than a packet while it is in sync, and less than [syncRun]
+// packets while it searches; so it never returns the last packets of a stream that
+// ends during a search. The zero Framer is ready for use. It is not safe for
+// concurrent use.
+type Framer struct {
+	buf      []byte // what Push returned last, or scratch, and then the bytes held back
+	held     int    // where in buf the bytes held back begin
+	synced   bool
+	skipped  int64
+	searched int64
+}
+
+// Push takes the next bytes and returns the packets that they complete: zero or
+// more whole packets, each beginning with a sync byte.
+//
+// The result aliases p if p begins with a packet and nothing was held back, else a
+// buffer of the Framer: it is valid until the next call, and until p changes. Push
+// keeps no reference to p. It allocates only for a p larger than any before.
+func (f *Framer) Push(p []byte) []byte {
+	f.buf = f.buf[:copy(f.buf, f.buf[f.held:])]
+	f.held = 0
+	b, own := p, false
+	if len(f.buf) > 0 {
+		f.buf = append(f.buf, p...)
+		b, own = f.buf, true
+	}
+
+	start, end := 0, 0 // the run found so far
+	at := 0            // how far b is done with
+	for f.sync(b, &at) {
+		n := leading(b[at:])
+		switch {
+		case start == end:
+			start, end = at, at+n
+		case end == at || n == 0:
+			end += n
+		default:
+			// A gap: move the packets behind it up to those before.
+			if !own {
+				f.buf = append(f.buf[:0], p...)
+				b, own = f.buf, true
+			}
+			end += copy(b[end:], b[at:at+n])
+		}
+		at += n
+		if at == len(b) || b[at] == SyncByte {
+			break
+		}
+		f.synced = false
+	}
+
+	if own {
+		f.held = at
+	} else {
+		f.buf = append(f.buf, p[at:]...)
+	}
+	return b[start:end:end]
+}
+
+// sync reports whether a packet begins at b[*at], and moves *at there over bytes
+// that are none if it has to. If it reports false, what is left of b is to be held back.
+func (f *Framer) sync(b []byte, at *int) bool {
+	if f.synced {
+		return true
+	}
+	skip, found := search(b[*at:])
+	*at += skip
+	f.skipped += int64(skip)
+	f.searched += int64(skip)
+	if found {
+		f.synced, f.searched = true, 0
+	}
+	return found
+}
+
+// search returns the offset of the first packet that syncRun-1 others follow. If
+// there is none, it returns the offset of the first byte that could still turn out to begin one.
+func search(b []byte) (offset int, found bool) {
+	for i := 0; i < len(b); i++ {
+		j := bytes.IndexByte(b[i:], SyncByte)
+		if j < 0 {
+			break
+		}
+		i += j
+		k := 1
+		for k < syncRun && i+k*PacketSize < len(b) && b[i+k*PacketSize] == SyncByte {
+			k++
+		}
+		if k == syncRun {
+			return i, true
+		}
+		if i+k*PacketSize >= len(b) {
+			return i, false
+		}
+	}
+	return len(b), false
+}
+
+// leading returns how many bytes of b are whole packets before anything else.
+func leading(b []byte) int {
+	n := 0
+	for n+PacketSize <= len(b) && b[n] == SyncByte {
+		n += PacketSize
+	}
+	return n
+}
+
+// Synced reports whether the last bytes pushed were packets.
+func (f *Framer) Synced() bool { return f.synced }
+
+// Skipped returns how many bytes have been dropped so far.
+func (f *Framer) Skipped() int64 { return f.skipped }
+
+// Searched returns how many bytes have been dropped since the last packet, or since
+// the beginning: once this is more than some thousands, the bytes are no transport stream.
+func (f *Framer) Searched() int64 { return f.searched }
+
+// Reset forgets the bytes held back, and searches anew: the next bytes come from
+// elsewhere. The count of bytes skipped goes on, and includes what is forgotten.
+func (f *Framer) Reset() {
+	f.skipped += int64(len(f.buf) - f.held)
+	f.buf, f.held = f.buf[:0], 0
+	f.synced, f.searched = false, 0
+}
