@@ -25,6 +25,7 @@ const (
 	BadRequest  Reason = "bad_request"   // the request names no content, or not in a form that exists
 	Busy        Reason = "busy"          // the engine has as much to do as it may
 	Stopped     Reason = "stopped"       // the session, the engine or the caller ended it
+	NoHLS       Reason = "no_hls"        // the content is not served as HLS
 	Internal    Reason = "internal"      // anything else; the log tells
 )
 

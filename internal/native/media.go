@@ -2,8 +2,11 @@ package native
 
 import (
 	"fmt"
+	"net/http"
 	"path"
 	"strings"
+
+	"github.com/acequia-tv/acequia/internal/mpegts"
 )
 
 // media maps extensions of audio and video files to their media types. The
@@ -30,6 +33,29 @@ func MediaType(name string) string {
 		return t
 	}
 	return unknownType
+}
+
+// sniff returns the media type of a file that begins with p, if it is one that
+// players know. It never is one that a browser would run.
+func sniff(p []byte) string {
+	if len(p) > mpegts.PacketSize && p[0] == mpegts.SyncByte && p[mpegts.PacketSize] == mpegts.SyncByte {
+		return "video/mp2t"
+	}
+	t := http.DetectContentType(p)
+	if strings.HasPrefix(t, "video/") || strings.HasPrefix(t, "audio/") || t == "application/ogg" {
+		return t
+	}
+	return unknownType
+}
+
+// learnType takes the beginning of the file for its media type where the name
+// did not tell it.
+func (s *Session) learnType(p []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mediaType == unknownType {
+		s.mediaType = sniff(p)
+	}
 }
 
 // pick returns the file of an index, or for FileAuto the largest that is audio

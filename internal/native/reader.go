@@ -68,6 +68,9 @@ func (r *Reader) Read(p []byte) (int, error) {
 	}
 	n, err := r.read(p)
 	if n > 0 {
+		if r.offset == 0 {
+			r.session.learnType(p[:n])
+		}
 		r.offset += int64(n)
 		r.at += int64(n)
 		r.lastRead.Store(time.Now().UnixNano())

@@ -58,7 +58,7 @@ func (t torrents) source(ctx context.Context, req Request) (vod.Source, error) {
 			Detail: "this is an AceStream content id, which only an official AceStream engine can resolve; a native engine plays BitTorrent infohashes, magnet links and .torrent files: add an official AceStream engine to the pool",
 		}
 	}
-	return vod.Source{}, &Error{Reason: BadRequest, Detail: content.ErrMissing.Error()}
+	return vod.Source{}, &Error{Reason: BadRequest, Detail: "nothing is named", Err: content.ErrMissing}
 }
 
 // metainfo takes data for a .torrent file unless it plainly is something else.

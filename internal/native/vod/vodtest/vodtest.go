@@ -311,4 +311,3 @@ func Bytes(seed, n int) []byte {
 	}
 	return data
 }
-
