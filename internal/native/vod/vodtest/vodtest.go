@@ -32,8 +32,8 @@ func New() *Backend {
 // Swarm is a content shared in a backend's network, and the place to break it.
 // It is safe for concurrent use.
 type Swarm struct {
-	backend *Backend
 	content Content
+	info    vod.Info
 
 	mu         sync.Mutex
 	changed    chan struct{} // closed and replaced with every change
@@ -51,10 +51,10 @@ type Swarm struct {
 
 // Share puts a content into the network.
 func (b *Backend) Share(c Content) *Swarm {
-	s := &Swarm{backend: b, content: c, changed: make(chan struct{}), limit: -1, peers: 1}
+	s := &Swarm{content: c, info: c.Info(), changed: make(chan struct{}), limit: -1, peers: 1}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.swarms[c.Infohash()] = s
+	b.swarms[s.info.Infohash] = s
 	return s
 }
 
@@ -205,7 +205,7 @@ type torrent struct {
 	once  sync.Once
 }
 
-func (t *torrent) Info() vod.Info { return t.swarm.content.Info() }
+func (t *torrent) Info() vod.Info { return t.swarm.info }
 
 func (t *torrent) Open(ctx context.Context, file int) (vod.Reader, error) {
 	if file < 0 || file >= len(t.swarm.content.Files) {
