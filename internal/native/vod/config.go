@@ -20,7 +20,9 @@ type Config struct {
 	BindAll    bool
 	P2PPort    int // TCP and UDP; 0 takes a free one
 
-	DHT      bool // BEP 5, main line, over UDP on P2PPort
+	DHT bool // BEP 5, main line, over UDP on P2PPort
+	// DHTNodes replace the well-known nodes that the DHT starts from.
+	DHTNodes []netip.AddrPort
 	PEX      bool // BEP 11, learn peers from peers
 	LSD      bool // BEP 14, multicast on the local network
 	Trackers bool // HTTP (BEP 3) and UDP (BEP 15) trackers named by the content

@@ -35,6 +35,9 @@ var (
 	ErrNoFile = errors.New("no such file in this torrent")
 	// ErrInvalid: the source cannot be read as a torrent.
 	ErrInvalid = errors.New("not a valid torrent")
+	// ErrCacheFull: the torrents in use leave this one too little of the cache
+	// limit to play.
+	ErrCacheFull = errors.New("no room in the cache for another torrent")
 	// ErrClosed: the backend or the torrent was closed meanwhile.
 	ErrClosed = errors.New("torrent closed")
 )
