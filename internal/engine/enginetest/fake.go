@@ -102,7 +102,7 @@ type Fake struct {
 	players   map[string]*session  // active ones by pid
 	ended     map[string]bool      // pid and infohash of playbacks that came to an end
 	cached    map[string]bool      // infohashes whose transport file was loaded
-	since     map[string]time.Time // when the infohash's download began, while it lasts
+	since     map[string]time.Time // when the infohash's last download began
 	orders    []*order
 	counters  Counters
 	changed   chan struct{} // closed at each change of counters
@@ -265,7 +265,7 @@ func (f *Fake) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// either of two contexts ends the returned one.
+// eitherContext returns a context that ends with the first of two.
 func eitherContext(a, b context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(a)
 	stop := context.AfterFunc(b, func() { cancel(context.Cause(b)) })

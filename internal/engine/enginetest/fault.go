@@ -62,7 +62,7 @@ type Fault struct {
 	Text    string        // of OpenError; "failed to load content" if empty
 	Reason  string        // of OpenError, such as "not_native"
 	For     time.Duration // lifted after that time; 0 for until Clear
-	Times   int           // strikes so many requests; 0 for all
+	Times   int           // strikes so many requests and then no more; 0 for all. Not for Trickle, Loop, FrozenLive, Garbage
 }
 
 // order is a fault in force.

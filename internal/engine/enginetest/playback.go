@@ -92,6 +92,7 @@ func (f *Fake) send(ctx context.Context, w http.ResponseWriter, r *http.Request,
 	}
 	s.cutReader = cancel
 	s.readers++
+	tail := s.tail
 	f.counted(func(c *Counters) {
 		c.Readers++
 		c.MaxReaders = max(c.MaxReaders, s.readers)
@@ -112,7 +113,7 @@ func (f *Fake) send(ctx context.Context, w http.ResponseWriter, r *http.Request,
 	})
 	defer stop()
 	if s.content.Live {
-		f.sendLive(d)
+		f.sendLive(d, tail)
 		return
 	}
 	file := s.content.Files[s.file]
@@ -120,9 +121,9 @@ func (f *Fake) send(ctx context.Context, w http.ResponseWriter, r *http.Request,
 	http.ServeContent(d, r, "", time.Time{}, bytes.NewReader(file.Data))
 }
 
-// sendLive sends a burst of what is buffered and then what comes in. Ranges do
-// not matter to it.
-func (f *Fake) sendLive(d *delivery) {
+// sendLive sends a burst of what is buffered and then, unless that is all there
+// is for the player, what comes in. Ranges do not matter to it.
+func (f *Fake) sendLive(d *delivery, tail bool) {
 	s, h := d.session, d.Header()
 	h.Set("Content-Type", "video/mp2t")
 	if !f.cfg.Chunked {
@@ -153,7 +154,7 @@ func (f *Fake) sendLive(d *delivery) {
 			}
 			pos += n
 		}
-		if s.tail || !sleep(d.ctx, f.clock, tick) {
+		if tail || !sleep(d.ctx, f.clock, tick) {
 			return
 		}
 	}

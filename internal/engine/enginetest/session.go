@@ -25,15 +25,16 @@ type session struct {
 	content             *Content
 	file                int
 	hls                 bool
-	tail                bool // of a pid whose playback ended: the remaining buffer only
 	opened              time.Time
 	ready               time.Time // when it has buffered enough to play
 	ctx                 context.Context
 	cancel              context.CancelCauseFunc // ends the session's readers
 
 	state      state
-	polls      int // of statistics
-	holders    int // requests that keep it from expiring
+	external   bool // of somebody else than the client under test
+	tail       bool // of a pid whose playback ended: the remaining buffer only
+	polls      int  // of statistics
+	holders    int  // requests that keep it from expiring
 	readers    int
 	cutReader  context.CancelCauseFunc // ends the reader of a file, for the next one
 	idle       time.Time               // since when it has no holders
@@ -138,7 +139,7 @@ func (f *Fake) end(s *session, to state) {
 	if f.active[s.content.Infohash] == s {
 		delete(f.active, s.content.Infohash)
 	}
-	if s.readers > 0 {
+	if s.readers > 0 { // its playback is cut
 		f.ended[s.pid+s.content.Infohash] = true
 	}
 	f.counted(func(c *Counters) {
@@ -151,7 +152,9 @@ func (f *Fake) end(s *session, to state) {
 		case stopped:
 			c.Stopped++
 		case expired:
-			c.Expired++
+			if !s.external {
+				c.Expired++
+			}
 		}
 	})
 }
@@ -216,15 +219,15 @@ func (f *Fake) leave(s *session) {
 	}
 }
 
-// external is the player id of whoever steals sessions.
-const external = "external"
-
 // Steal opens a session of a content, by infohash or content id, as somebody
 // else who uses the same engine: the reader there was is cut.
 func (f *Fake) Steal(name string) {
 	for _, c := range f.contents {
 		if c.Infohash == name || c.ContentID == name {
-			f.open(external+newKey(4), c, 0, false)
+			s := f.open("external-"+newKey(4), c, 0, false)
+			f.mu.Lock()
+			s.external = true
+			f.mu.Unlock()
 		}
 	}
 }
