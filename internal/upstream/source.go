@@ -1,0 +1,155 @@
+// Package upstream is the engine side of a stream: it plays a session, finds
+// the transport packets in what the engine sends, notices when that fails, and
+// joins the packets of the next source to those of the last.
+package upstream
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/acequia-tv/acequia/internal/engine"
+	"github.com/acequia-tv/acequia/internal/mpegts"
+)
+
+const (
+	// readSize is the most that one read takes from an engine. Engines send
+	// multiples of 16 KiB, their chunk; reading more at once costs memory and
+	// saves nothing measurable.
+	readSize = 64 << 10
+	// garbageLimit is how many bytes without the sync pattern of a transport
+	// stream are searched before the source is given up as garbage.
+	garbageLimit = 256 << 10
+)
+
+// Source is one session being played: the packets of a live content as one
+// engine sends them. Next is called from one goroutine; Stop may be called
+// from any.
+type Source struct {
+	client  *engine.Client
+	session *engine.Session
+	body    io.ReadCloser
+	stall   time.Duration
+
+	life     context.Context
+	cancel   context.CancelCauseFunc
+	watchdog *time.Timer
+
+	framer mpegts.Framer
+	buf    []byte
+	first  []byte // packets read by Start, handed out by the first Next
+
+	closeOnce sync.Once
+}
+
+// Start plays session and waits for its first packets. Engines answer a
+// playback URL only once they have buffered, which takes seconds to a minute:
+// ctx bounds the wait, and bounds nothing afterwards. From then on the source
+// fails with [ErrStalled] when no byte comes for stall.
+//
+// Start does not stop the session when it fails: that is the caller's, who
+// opened it.
+func Start(ctx context.Context, client *engine.Client, session *engine.Session, stall time.Duration) (*Source, error) {
+	life, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	release := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
+	s := &Source{
+		client: client, session: session, stall: stall,
+		life: life, cancel: cancel,
+		buf: make([]byte, readSize),
+	}
+	err := s.begin()
+	if !release() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		s.Stop(err)
+		if cause := context.Cause(life); cause != nil && ctx.Err() != nil {
+			err = fmt.Errorf("%w: %w", cause, err)
+		}
+		return nil, fmt.Errorf("play on %s: %w", client.Base(), err)
+	}
+	return s, nil
+}
+
+func (s *Source) begin() error {
+	playback, err := s.client.Play(s.life, s.session, engine.PlayOptions{})
+	if err != nil {
+		return err
+	}
+	s.body = playback.Body
+	packets, err := s.read()
+	if err != nil {
+		return err
+	}
+	s.first = packets
+	s.watchdog = time.AfterFunc(s.stall, func() { s.cancel(ErrStalled) })
+	return nil
+}
+
+// Session returns the session that the source plays.
+func (s *Source) Session() *engine.Session { return s.session }
+
+// Next waits for more packets and returns them, whole and aligned. The slice
+// is valid until the next call. The error says why the source ended; see
+// [FailureOf].
+func (s *Source) Next() ([]byte, error) {
+	if s.first != nil {
+		packets := s.first
+		s.first = nil
+		return packets, nil
+	}
+	return s.read()
+}
+
+// read reads until at least one whole packet has come.
+func (s *Source) read() ([]byte, error) {
+	for {
+		n, err := s.body.Read(s.buf)
+		if n > 0 {
+			if s.watchdog != nil {
+				s.watchdog.Reset(s.stall)
+			}
+			if packets := s.framer.Push(s.buf[:n]); len(packets) > 0 {
+				return packets, nil
+			}
+			if s.framer.Searched() > garbageLimit {
+				return nil, ErrGarbage
+			}
+		}
+		if err != nil {
+			return nil, s.failure(err)
+		}
+	}
+}
+
+// failure prefers the reason for which our side cancelled the connection over
+// the error that the cancelled read returns.
+func (s *Source) failure(err error) error {
+	if cause := context.Cause(s.life); cause != nil {
+		return cause
+	}
+	if s.framer.Skipped() > 0 && !s.framer.Synced() {
+		return fmt.Errorf("%w: %w after %d bytes", ErrGarbage, err, s.framer.Skipped())
+	}
+	return err
+}
+
+// Stop ends the source: Next returns cause, or [ErrStopped] where cause is
+// nil. The connection to the engine is closed, the session on it lives on.
+// Stop may be called more than once.
+func (s *Source) Stop(cause error) {
+	if cause == nil {
+		cause = ErrStopped
+	}
+	s.cancel(cause)
+	s.closeOnce.Do(func() {
+		if s.watchdog != nil {
+			s.watchdog.Stop()
+		}
+		if s.body != nil {
+			s.body.Close()
+		}
+	})
+}
