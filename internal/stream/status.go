@@ -1,0 +1,77 @@
+package stream
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/acequia-tv/acequia/internal/content"
+)
+
+// Status is what a stream is doing, at one moment.
+type Status struct {
+	Content  content.Selector // as the first viewer named it
+	Infohash string           // "" until an engine told it
+	State    State
+	Engine   string // id of the engine that plays; "" while none does
+	Started  time.Time
+	StatURL  string // the engine's statistics of the session; "" while there is none
+	Switches int    // of engine, since the start
+	Received int64  // bytes from engines, of live content
+	Buffered int    // bytes in memory
+	Viewers  []ViewerStatus
+}
+
+// ViewerStatus is how one viewer is doing.
+type ViewerStatus struct {
+	ID     uint64
+	Client Client
+	Since  time.Time
+	Sent   int64 // bytes
+	Lag    int64 // bytes between its place and the newest; 0 for a file
+	Skips  int64 // times it was too slow and skipped ahead
+}
+
+// Snapshot lists the streams, oldest first.
+func (h *Hub) Snapshot() []Status {
+	h.mu.Lock()
+	all := h.distinct()
+	h.mu.Unlock()
+	list := make([]Status, 0, len(all))
+	for _, s := range all {
+		list = append(list, s.status())
+	}
+	return list
+}
+
+// Find returns the stream that plays a content, under any of its names.
+func (h *Hub) Find(want content.Selector) (Status, bool) {
+	h.mu.Lock()
+	s := h.find(want)
+	h.mu.Unlock()
+	if s == nil {
+		return Status{}, false
+	}
+	return s.status(), true
+}
+
+func (s *Stream) status() Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := Status{
+		Content: s.content, Infohash: s.infohash, State: s.state, Engine: s.engine,
+		Started: s.started, Switches: s.changes,
+	}
+	if s.ring != nil {
+		st.Received, st.Buffered = s.ring.End(), s.ring.Size()
+	}
+	for v := range s.viewers {
+		vs := ViewerStatus{ID: v.id, Client: v.client, Since: v.since, Sent: v.sent.Load(), Skips: v.skips.Load()}
+		if pos := v.pos.Load(); pos > 0 {
+			vs.Lag = max(0, st.Received-pos)
+		}
+		st.Viewers = append(st.Viewers, vs)
+	}
+	slices.SortFunc(st.Viewers, func(a, b ViewerStatus) int { return cmp.Compare(a.ID, b.ID) })
+	return st
+}

@@ -1,0 +1,241 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/acequia-tv/acequia/internal/content"
+	"github.com/acequia-tv/acequia/internal/ring"
+)
+
+// State is where a stream is in its life.
+type State string
+
+// The states of a stream, in the order in which it passes through them.
+const (
+	StateStarting State = "starting" // no byte for the viewers yet
+	StateLive     State = "live"     // relaying a live content from its ring
+	StateFile     State = "file"     // passing ranges of a finite content
+	StateEnding   State = "ending"   // no viewer may join any more
+)
+
+// errIdle ends a stream whose last viewer left a linger ago.
+var errIdle = errors.New("no viewer for the linger time")
+
+// Stream is one content being relayed. Its goroutine, run, owns the sessions
+// on engines; viewers come and go through attach and leave.
+type Stream struct {
+	hub     *Hub
+	content content.Selector // as the first viewer named it
+	log     *slog.Logger
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	// ready is closed when the start is decided: the stream plays, was merged
+	// into another, or failed.
+	ready chan struct{}
+	// done is closed when the stream holds no session any more and its names
+	// are free.
+	done chan struct{}
+
+	mu       sync.Mutex // guards what follows; never held across I/O
+	state    State
+	err      error   // why the stream failed; set before ready or done is closed
+	merged   *Stream // the stream that plays the same content, when it was there first
+	infohash string
+	engine   string // id of the engine that plays, "" while none does
+	started  time.Time
+	viewers  map[*Viewer]struct{}
+	idle     *time.Timer
+	ring     *ring.Ring     // set with StateLive
+	file     *file          // set with StateFile
+	changes  int            // of engine, since the start
+	opening  map[string]int // attempts under way, by engine id
+	// stopping holds, by engine id, a channel that is closed once the session
+	// that failed there is stopped.
+	stopping map[string]chan struct{}
+}
+
+// outcome tells, once ready is closed, into which stream s was merged, or why
+// it does not play.
+func (s *Stream) outcome() (merged *Stream, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.merged, s.err
+}
+
+// uses tells whether s has, or is opening, a session on an engine.
+func (s *Stream) uses(engineID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.engine == engineID || s.opening[engineID] > 0
+}
+
+// adopt disposes of a session that was opened for another name of this
+// stream's content. On another engine it is stopped. On the engine that plays
+// this stream it is left alone: an engine has one session per infohash
+// underneath, and stopping either stops both. The newer one has then cut off
+// this stream's reader, which opens the content anew.
+func (s *Stream) adopt(c *conn) {
+	if s.uses(c.slot.EngineID) {
+		c.slot.Release()
+		return
+	}
+	c.stop()
+}
+
+// attach adds a viewer, or returns nil when the stream is ending.
+func (s *Stream) attach(who Client) *Viewer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == StateEnding {
+		return nil
+	}
+	if s.idle != nil {
+		s.idle.Stop()
+		s.idle = nil
+	}
+	v := &Viewer{stream: s, id: s.hub.viewerIDs.Add(1), client: who, since: time.Now()}
+	s.viewers[v] = struct{}{}
+	return v
+}
+
+// leave removes a viewer. When it was the last one, the stream ends after the
+// linger unless somebody joins.
+func (s *Stream) leave(v *Viewer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.viewers[v]; !ok {
+		return
+	}
+	delete(s.viewers, v)
+	if len(s.viewers) == 0 && s.state != StateEnding {
+		s.idle = time.AfterFunc(s.hub.cfg.Linger, s.endIfIdle)
+	}
+}
+
+func (s *Stream) endIfIdle() {
+	s.mu.Lock()
+	idle := len(s.viewers) == 0 && s.state != StateEnding
+	if idle {
+		s.state = StateEnding
+	}
+	s.mu.Unlock()
+	if idle {
+		s.cancel(errIdle)
+	}
+}
+
+// run is the stream's life. It returns when every session is stopped.
+func (s *Stream) run() {
+	defer close(s.done)
+	defer s.hub.forget(s)
+
+	first, err := s.start()
+	switch {
+	case err != nil:
+		s.fail(err)
+		close(s.ready)
+		return
+	case first == nil: // merged
+		close(s.ready)
+		return
+	case first.session.Live:
+		err = s.relay(first)
+	default:
+		err = s.serveFile(first)
+	}
+	s.fail(err)
+}
+
+// fail records why the stream ended and keeps new viewers out.
+func (s *Stream) fail(err error) {
+	s.mu.Lock()
+	s.state = StateEnding
+	s.err = err
+	r := s.ring
+	s.mu.Unlock()
+	if r != nil {
+		r.Close(err)
+	}
+	if errors.Is(err, errIdle) {
+		err = nil
+	}
+	s.hub.emit(Event{Kind: EventEnded, Stream: s, Err: err})
+}
+
+// decide publishes that the stream plays.
+func (s *Stream) decide(state State, c *conn) {
+	s.mu.Lock()
+	if s.state == StateStarting {
+		s.state = state
+	}
+	s.engine = c.slot.EngineID
+	s.infohash = c.session.Infohash
+	s.mu.Unlock()
+	close(s.ready)
+	s.hub.emit(Event{Kind: EventStarted, Stream: s, Engine: c.slot.EngineID})
+}
+
+// setEngine records which engine plays now; "" means none.
+func (s *Stream) setEngine(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.engine = id
+}
+
+// start opens the content within the start timeout. It returns nil and no
+// error when the content turned out to be playing under another name.
+func (s *Stream) start() (*conn, error) {
+	ctx, cancel := context.WithTimeoutCause(s.ctx, s.hub.cfg.StartTimeout, errStartTimeout)
+	defer cancel()
+	c, err := s.open(ctx, nil)
+	var same *mergedError
+	if errors.As(err, &same) {
+		s.mu.Lock()
+		s.state = StateEnding
+		s.merged = same.into
+		s.mu.Unlock()
+		return nil, nil
+	}
+	return c, err
+}
+
+// retire stops a conn that is of no use any more, without waiting for it. The
+// engine gets no other session of this content until that is done: it has one
+// per infohash, and stopping the old one would stop the new one with it.
+func (s *Stream) retire(c *conn) {
+	done := make(chan struct{})
+	s.mu.Lock()
+	s.stopping[c.slot.EngineID] = done
+	s.mu.Unlock()
+	s.hub.work.Go(func() {
+		c.stop()
+		s.mu.Lock()
+		if s.stopping[c.slot.EngineID] == done {
+			delete(s.stopping, c.slot.EngineID)
+		}
+		s.mu.Unlock()
+		close(done)
+	})
+}
+
+// awaitRetired waits until no session of this content is being stopped on an
+// engine.
+func (s *Stream) awaitRetired(ctx context.Context, engineID string) error {
+	s.mu.Lock()
+	done := s.stopping[engineID]
+	s.mu.Unlock()
+	if done == nil {
+		return nil
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

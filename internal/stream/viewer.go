@@ -1,0 +1,173 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/acequia-tv/acequia/internal/mpegts"
+	"github.com/acequia-tv/acequia/internal/ring"
+)
+
+// Client is who watches, as far as the connection tells.
+type Client struct {
+	Addr string // network address of the player, host:port
+	App  string // its User-Agent
+}
+
+// Sink is where a viewer's bytes go: an HTTP response with its controller.
+type Sink interface {
+	Write(p []byte) (int, error)
+	Flush() error
+	SetWriteDeadline(t time.Time) error
+}
+
+const (
+	// writeSize is the most that one write gives to a viewer. Progress is
+	// judged per write, so that it bounds how slow a viewer may be: one that
+	// takes less than this within the write timeout is gone.
+	writeSize = 64 << 10
+	// joinPatience is how long a viewer waits for a place where a decoder can
+	// start before it gets what there is. Broadcasters send one every second
+	// or two.
+	joinPatience = 5 * time.Second
+)
+
+// Viewer is one player's place in a stream. Relay and Fetch are for the
+// goroutine that joined; the rest is safe for concurrent use.
+type Viewer struct {
+	stream *Stream
+	id     uint64
+	client Client
+	since  time.Time
+
+	left  sync.Once
+	sent  atomic.Int64 // bytes
+	pos   atomic.Int64 // ring position reached
+	skips atomic.Int64
+}
+
+// Live tells whether the content is relayed live, or is finite and has ranges.
+func (v *Viewer) Live() bool {
+	v.stream.mu.Lock()
+	defer v.stream.mu.Unlock()
+	return v.stream.ring != nil
+}
+
+// Leave gives the place back. It may be called more than once.
+func (v *Viewer) Leave() {
+	v.left.Do(func() {
+		v.stream.leave(v)
+		v.stream.hub.emit(Event{Kind: EventLeft, Stream: v.stream, Viewer: v.id})
+	})
+}
+
+// Relay copies the stream to sink, from a random access point a burst behind
+// live on, until ctx ends, the stream ends or the viewer takes nothing for the
+// write timeout. A viewer that is too slow for the ring skips ahead to another
+// random access point. The error says which of these it was; it is never nil.
+func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
+	r := v.stream.ring
+	start, err := v.join(ctx, r)
+	if err != nil {
+		return err
+	}
+	if err := v.write(sink, start.Preface); err != nil {
+		return err
+	}
+	pos := start.Pos
+	bufs := make([][]byte, 0, 4)
+	for {
+		var n int
+		bufs, n, err = r.Read(bufs[:0], pos, writeSize)
+		switch {
+		case errors.Is(err, ring.ErrBehind):
+			if start, err = v.skip(ctx, r, pos); err != nil {
+				return err
+			}
+			if err := v.write(sink, start.Preface); err != nil {
+				return err
+			}
+			pos = start.Pos
+		case err != nil:
+			return fmt.Errorf("stream ended: %w", err)
+		case n == 0:
+			if err := sink.Flush(); err != nil {
+				return fmt.Errorf("viewer gone: %w", err)
+			}
+			select {
+			case <-r.Wait(pos):
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		default:
+			for _, b := range bufs {
+				if err := v.write(sink, b); err != nil {
+					return err
+				}
+			}
+			pos += int64(n)
+			v.pos.Store(pos)
+		}
+	}
+}
+
+// write sends p, all of it within the write timeout.
+func (v *Viewer) write(sink Sink, p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	if err := sink.SetWriteDeadline(time.Now().Add(v.stream.hub.cfg.WriteTimeout)); err != nil {
+		return fmt.Errorf("set write deadline: %w", err)
+	}
+	n, err := sink.Write(p)
+	v.sent.Add(int64(n))
+	if err != nil {
+		return fmt.Errorf("viewer gone: %w", err)
+	}
+	return nil
+}
+
+// join waits for a random access point and returns the one to start at.
+func (v *Viewer) join(ctx context.Context, r *ring.Ring) (ring.Mark, error) {
+	patience := time.NewTimer(joinPatience)
+	defer patience.Stop()
+	behind := ticks(v.stream.hub.cfg.Burst)
+	for {
+		if m, ok := r.Join(behind); ok {
+			return m, nil
+		}
+		end := r.End()
+		select {
+		case <-r.Wait(end):
+			if err := r.Err(); err != nil {
+				return ring.Mark{}, fmt.Errorf("stream ended: %w", err)
+			}
+		case <-patience.C:
+			return ring.Mark{Pos: r.Start()}, nil
+		case <-ctx.Done():
+			return ring.Mark{}, context.Cause(ctx)
+		}
+	}
+}
+
+// skip moves a viewer that fell out of the ring to a place from which it can
+// go on.
+func (v *Viewer) skip(ctx context.Context, r *ring.Ring, from int64) (ring.Mark, error) {
+	m, err := v.join(ctx, r)
+	if err != nil {
+		return m, err
+	}
+	v.skips.Add(1)
+	v.stream.log.Debug("viewer too slow, skipped ahead", "viewer", v.id, "bytes", m.Pos-from)
+	v.stream.hub.emit(Event{Kind: EventSkipped, Stream: v.stream, Viewer: v.id})
+	return m, nil
+}
+
+// ticks converts to the unit of media time.
+func ticks(d time.Duration) int64 {
+	return int64(d.Seconds() * mpegts.ClockRate)
+}
