@@ -1,0 +1,55 @@
+# What people do here: make demo, make test. The rest is for those who build it.
+
+GO        ?= go
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS   := -s -w -X github.com/acequia-tv/acequia/internal/telemetry.version=$(VERSION)
+TOOL      := $(GO) tool -modfile=tools/go.mod
+FUZZTIME  ?= 20s
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test race lint vet vuln fuzz bench gen image clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build ## build, start everything, print an address that plays, keep running
+	./bin/acequia demo
+
+build: ## the static binary, bin/acequia
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/acequia ./cmd/acequia
+
+test: ## all tests
+	$(GO) test -shuffle=on ./...
+
+race: ## all tests under the race detector
+	$(GO) test -race -shuffle=on -count=1 ./...
+
+lint: ## golangci-lint
+	$(TOOL) golangci-lint run ./...
+
+vet: ## go vet
+	$(GO) vet ./...
+
+vuln: ## known vulnerabilities in what the binary links
+	$(TOOL) govulncheck ./...
+
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	@set -e; $(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \
+		grep -hos '^func Fuzz[A-Za-z0-9_]*' "$$dir"/*_test.go | awk '{print $$2}' | while read -r target; do \
+			echo "fuzz $$dir $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir"; \
+		done; \
+	done
+
+bench: ## benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+gen: ## everything that is generated: the reference pages
+	$(GO) test ./internal/cli -run Reference -update
+	$(GO) test ./internal/app -run Reference -update
+
+image: ## container image acequia:$(VERSION)
+	docker build --build-arg VERSION=$(VERSION) -t acequia:$(VERSION) -f deploy/Dockerfile .
+
+clean:
+	rm -rf bin
