@@ -209,9 +209,13 @@ func (s *Scanner) sound(p Packet) {
 func (s *Scanner) standIn(p Packet) {
 	s.clock.coast(s.pos)
 	a := &s.access
-	if s.clock.now-a.heard >= guessBlindAfter && s.clock.now-a.last >= guessEvery {
-		s.reportAt(p, true)
+	if s.clock.now-a.heard < guessBlindAfter || s.clock.now-a.last < guessEvery {
+		return
 	}
+	if a.open {
+		s.settle(refused) // points are reported in order
+	}
+	s.reportAt(p, true)
 }
 
 // reportAt reports the packet p, with which a PES packet begins.
