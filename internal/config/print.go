@@ -65,6 +65,9 @@ func indent(name string) string { return strings.Repeat("  ", strings.Count(name
 
 // yaml is a value in YAML, on one line.
 func (k Key) yaml(value any) string {
+	if k.Secret && !reflect.ValueOf(value).IsZero() {
+		return strconv.Quote(mask)
+	}
 	switch value := value.(type) {
 	case []string:
 		items := make([]string, 0, len(value))
@@ -73,9 +76,6 @@ func (k Key) yaml(value any) string {
 		}
 		return "[" + strings.Join(items, ", ") + "]"
 	case string:
-		if k.Secret && value != "" {
-			return strconv.Quote(mask)
-		}
 		if k.Enum != nil {
 			return value
 		}

@@ -58,7 +58,7 @@ func ParseSize(text string) (Size, error) {
 		return 0, fmt.Errorf("%q has more than %d digits after the point", text, maxFraction)
 	}
 	n, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil || n > math.MaxInt64/int64(unit)-1 && unit > 1 {
+	if err != nil || n > math.MaxInt64/int64(unit) {
 		return 0, fmt.Errorf("%q is too large", text)
 	}
 	bytes := Size(n) * unit
@@ -73,21 +73,30 @@ func ParseSize(text string) (Size, error) {
 		}
 		bytes += Size(part) * unit / scale
 	}
+	if bytes < 0 { // the fraction was one too many
+		return 0, fmt.Errorf("%q is too large", text)
+	}
 	return bytes, nil
 }
 
 // String is the shortest exact text form that [ParseSize] reads back, in
-// binary units where they divide the size.
+// binary units rather than decimal ones of the same length.
 func (s Size) String() string {
+	plain := strconv.FormatInt(int64(s), 10)
 	if s <= 0 {
-		return strconv.FormatInt(int64(s), 10)
+		return plain
 	}
+	best := ""
 	for _, unit := range sizeUnits {
-		if s%unit.bytes == 0 && unit.bytes > 1 {
-			return strconv.FormatInt(int64(s/unit.bytes), 10) + unit.name
+		text := strconv.FormatInt(int64(s/unit.bytes), 10) + unit.name
+		if s%unit.bytes == 0 && (best == "" || len(text) < len(best)) {
+			best = text
 		}
 	}
-	return strconv.FormatInt(int64(s), 10)
+	if len(plain) < len(best) {
+		return plain
+	}
+	return best
 }
 
 // MarshalText implements [encoding.TextMarshaler].

@@ -149,7 +149,7 @@ func scalar(node ast.Node) (string, error) {
 	case *ast.AnchorNode, *ast.AliasNode, *ast.TagNode:
 		return "", errors.New("anchors (&), aliases (*) and tags (!) are not supported: write the value out")
 	default:
-		return "", errors.New("this key takes one value or a list of values, not a mapping")
+		return "", errors.New("a mapping where a value or a list of values belongs; inside { } put a text with a colon in quotes")
 	}
 }
 
