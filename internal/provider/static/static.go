@@ -54,18 +54,10 @@ func parse(address string) (string, error) {
 		return "", err
 	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
 		return "", fmt.Errorf("not of the form http://host:6878")
-	case u.RawQuery != "" || u.Fragment != "":
+	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return "", fmt.Errorf("has more than a host, a port and a path")
 	}
-	return u.Scheme + "://" + userinfo(u) + strings.ToLower(u.Host) + strings.TrimRight(u.EscapedPath(), "/"), nil
-}
-
-// userinfo returns the credentials of an address as they stand in it.
-func userinfo(u *url.URL) string {
-	if u.User == nil {
-		return ""
-	}
-	return u.User.String() + "@"
+	return u.Scheme + "://" + strings.ToLower(u.Host) + strings.TrimRight(u.EscapedPath(), "/"), nil
 }
 
 // List returns the engines. Whether they run is not known here.
