@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // maxFile bounds the settings file, and with it the depth to which the parser
@@ -26,13 +26,18 @@ type yamlReader struct {
 	problems Problems
 }
 
+// lineBreaks makes every line break of YAML the usual one.
+var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n")
+
 func readYAML(t *tree, name string, data []byte) ([]assignment, Problems) {
-	r := &yamlReader{tree: t, name: name, lines: strings.Split(string(data), "\n")}
+	// One line break, so that the parser's lines are the ones shown.
+	text := lineBreaks.Replace(strings.TrimPrefix(string(data), "\ufeff"))
+	r := &yamlReader{tree: t, name: name, lines: strings.Split(text, "\n")}
 	if len(data) > maxFile {
 		r.problems.add("", Origin{Layer: File, Name: name}, "", fmt.Errorf("more than %s: this is not a settings file", Size(maxFile)))
 		return nil, r.problems
 	}
-	file, err := parseYAML(data)
+	file, err := parseYAML(text)
 	if err != nil {
 		r.syntaxError(err)
 		return nil, r.problems
@@ -53,14 +58,14 @@ func readYAML(t *tree, name string, data []byte) ([]assignment, Problems) {
 
 // parseYAML is the library's parser with its panics on odd input made errors:
 // the file is foreign, and a broken one must end in a sentence.
-func parseYAML(data []byte) (file *ast.File, err error) {
+func parseYAML(text string) (file *ast.File, err error) {
 	defer func() {
 		if broken := recover(); broken != nil {
 			file, err = nil, fmt.Errorf("not YAML: %v", broken)
 		}
 	}()
 	// Keys given twice are found by name here, however they are nested.
-	return parser.ParseBytes(bytes.TrimPrefix(data, []byte("\ufeff")), 0, parser.AllowDuplicateMapKey())
+	return parser.ParseBytes([]byte(text), 0, parser.AllowDuplicateMapKey())
 }
 
 func (r *yamlReader) syntaxError(err error) {
@@ -68,9 +73,7 @@ func (r *yamlReader) syntaxError(err error) {
 	message := err
 	if located, ok := errors.AsType[yaml.Error](err); ok {
 		message = errors.New(located.GetMessage())
-		if token := located.GetToken(); token != nil && token.Position != nil {
-			origin.Line = token.Position.Line
-		}
+		origin = r.at(located.GetToken())
 	}
 	r.problems.add("", origin, r.source(origin.Line), fmt.Errorf("syntax: %w", message))
 }
@@ -158,10 +161,14 @@ func (r *yamlReader) problem(node ast.Node, key string, err error) {
 	r.problems.add(key, origin, r.source(origin.Line), err)
 }
 
-func (r *yamlReader) origin(node ast.Node) Origin {
+func (r *yamlReader) origin(node ast.Node) Origin { return r.at(node.GetToken()) }
+
+// at is the place of a token. The parser puts the end of an open quote one
+// line after the last.
+func (r *yamlReader) at(t *token.Token) Origin {
 	origin := Origin{Layer: File, Name: r.name}
-	if token := node.GetToken(); token != nil && token.Position != nil {
-		origin.Line = token.Position.Line
+	if t != nil && t.Position != nil {
+		origin.Line = min(t.Position.Line, len(r.lines))
 	}
 	return origin
 }
@@ -172,7 +179,7 @@ func (r *yamlReader) source(line int) string {
 	if line < 1 || line > len(r.lines) {
 		return ""
 	}
-	text := strings.TrimRight(r.lines[line-1], "\r ")
+	text := strings.TrimRight(r.lines[line-1], " ")
 	for _, key := range r.tree.keys {
 		if key.Secret && strings.Contains(text, base(key.Name)+":") {
 			return ""
