@@ -74,6 +74,8 @@ func explain(err error, stats *Stats) *Error {
 		e.Reason, e.Detail = NoSuchFile, "this torrent has no file with that index"
 	case errors.Is(err, vod.ErrInvalid):
 		e.Reason, e.Detail = NotATorrent, "this cannot be read as a torrent"
+	case errors.Is(err, vod.ErrCacheFull):
+		e.Reason, e.Detail = Busy, "what is being played leaves no room in the cache for more"
 	case errors.Is(err, fetch.ErrFetch):
 		e.Reason, e.Detail = FetchFailed, "the address of the transport file could not be fetched"
 	case errors.Is(err, errStartTimeout) && (stats == nil || stats.Peers == 0):
