@@ -64,6 +64,8 @@ func libraryConfig(cfg Config, log *slog.Logger) *torrent.ClientConfig {
 	lc.MaxAllocPeerRequestDataPerConn = uploadBuffer
 	lc.MaxUnverifiedBytes = unverified
 	lc.DropDuplicatePeerIds = true
+	// What is complete now is evicted later; a seed is worth keeping.
+	lc.DropMutuallyCompletePeers = false
 	lc.Bep20 = "-AQ0100-"
 	lc.ExtendedHandshakeClientVersion = "acequia"
 	lc.HTTPUserAgent = "acequia"
