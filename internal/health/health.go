@@ -38,7 +38,7 @@ type Policy struct {
 	// Degraded. Different ones, because a dead content that a player keeps
 	// asking for says nothing about the engine.
 	PlaybackFall int
-	// Forget is the age at which the last playback failure no longer counts.
+	// Forget is how long playback failures count after the newest of them.
 	Forget time.Duration
 	// Grace is how long after its start an engine may miss probes without
 	// becoming Unhealthy. 0 grants it only what Fall does.
@@ -87,10 +87,7 @@ func (p Policy) Probe(r Record, at time.Time, err error) Record {
 	}
 	r.answered++
 	r.missed = 0
-	if len(r.failed) > 0 && at.Sub(r.lastPlayback) >= p.Forget {
-		r.failed = nil
-	}
-	return p.judge(r, at)
+	return p.judge(p.forget(r, at), at)
 }
 
 // Played returns r after content gave its first byte.
@@ -103,6 +100,7 @@ func (p Policy) Played(r Record, at time.Time) Record {
 // engine's fault as far as the caller can tell. An empty content counts as
 // different from all others.
 func (p Policy) PlaybackFailed(r Record, at time.Time, content string, err error) Record {
+	r = p.forget(r, at)
 	r.lastPlayback = at
 	r.LastError = err.Error()
 	known := content != "" && slices.Contains(r.failed, content)
@@ -110,6 +108,14 @@ func (p Policy) PlaybackFailed(r Record, at time.Time, content string, err error
 		r.failed = append(slices.Clone(r.failed), content)
 	}
 	return p.judge(r, at)
+}
+
+// forget drops playback failures that are too long ago.
+func (p Policy) forget(r Record, at time.Time) Record {
+	if at.Sub(r.lastPlayback) >= p.Forget {
+		r.failed = nil
+	}
+	return r
 }
 
 // judge applies the rules below to r and notes the change of state, if any.

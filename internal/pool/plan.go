@@ -53,8 +53,9 @@ func (a Action) String() string {
 // doing it once: plans are made anew from every observation and never kept.
 //
 // What holds of every plan: starts never bring the number of engines above
-// Max; an engine in use is stopped only when it does not play any more; no
-// engine that is ready is stopped when fewer than Min would be left ready.
+// Max; an engine in use is stopped only when it does not play any more; and
+// while no more than Max exist, no ready engine is stopped that leaves fewer
+// than Min ready.
 func Plan(o Observed, p Policy) []Action {
 	if !o.CanStart {
 		return nil
