@@ -10,8 +10,7 @@ import (
 )
 
 // Main runs the command line of the real process and returns its exit status.
-// version is what the release stamped in, or empty.
-func Main(version string, apps Apps) int {
+func Main(apps Apps) int {
 	// Two places: the signal that asks, and the one that insists.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -26,7 +25,7 @@ func Main(version string, apps Apps) int {
 		Exit:     os.Exit,
 		ReadFile: os.ReadFile,
 		Writable: writable,
-		Build:    telemetry.ReadBuild(version),
+		Build:    telemetry.ReadBuild(),
 		Apps:     apps,
 	})
 }

@@ -2,41 +2,12 @@ package config
 
 import (
 	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 )
-
-var update = flag.Bool("update", false, "rewrite the files generated from the settings")
-
-func TestReferenceIsUpToDate(t *testing.T) {
-	t.Parallel()
-	var want strings.Builder
-	if err := WriteReference(&want); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join("..", "..", "docs", "reference", "config.md")
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(want.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want.String() {
-		t.Errorf("%s is stale: run go test ./internal/config -update", path)
-	}
-}
 
 func TestReferenceNamesEveryKey(t *testing.T) {
 	t.Parallel()

@@ -16,9 +16,12 @@ type Build struct {
 	Platform string `json:"platform"`           // operating system and architecture
 }
 
-// ReadBuild describes the running program. version overrides what the
-// toolchain has stamped in; releases pass it through the linker.
-func ReadBuild(version string) Build {
+// version is set by the linker (-X) where a release knows better than the
+// toolchain, which stamps in what it finds in the repository.
+var version string
+
+// ReadBuild describes the running program.
+func ReadBuild() Build {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		info = &debug.BuildInfo{GoVersion: runtime.Version()}

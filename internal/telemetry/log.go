@@ -41,9 +41,14 @@ func NewLogger(w io.Writer, form Form, level slog.Leveler) *slog.Logger {
 	if form == JSON {
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 	}
-	return slog.New(tint.NewHandler(w, &tint.Options{
+	// Lines without colors may end up in a file, where the day matters.
+	timeFormat := time.DateTime
+	if form == Colored {
+		timeFormat = time.TimeOnly
+	}
+	return slog.New(tint.NewTextHandler(w, &tint.Options{
 		Level:      level,
-		TimeFormat: time.TimeOnly,
+		TimeFormat: timeFormat,
 		NoColor:    form == Text,
 	}))
 }
