@@ -80,14 +80,6 @@ func hopeless(o Observed, p Policy, mayStart bool) (stops []Action, rest []Engin
 	count := make(map[Phase]int)
 	for _, e := range o.Engines {
 		count[e.Phase]++
-	}
-	// A degraded engine still plays some contents, so it goes only when enough
-	// others are ready. Where there is no room to start its replacement beside
-	// it, it goes first, one engine at a time.
-	enough := count[Ready] >= p.Min
-	makeRoom := mayStart && len(o.Engines) >= p.Max && count[Starting]+count[Stopping] == 0
-
-	for _, e := range o.Engines {
 		age := o.Time.Sub(e.Since)
 		stop := func(c Cause, format string, args ...any) {
 			stops = append(stops, Action{Stop, e.ID, c, fmt.Sprintf(format, args...)})
@@ -99,13 +91,25 @@ func hopeless(o Observed, p Policy, mayStart bool) (stops []Action, rest []Engin
 			stop(StartTimedOut, "it was not ready %s after its start", seconds(age))
 		case e.Phase == Unhealthy && age >= p.UnhealthyTTL:
 			stop(NotAnswering, "it has been unhealthy for %s: %s", seconds(age), e.Reason)
-		case e.Phase == Degraded && (enough || makeRoom) && idleFor(e, o.Time) >= p.DegradedTTL:
-			makeRoom = false
-			stop(NotPlaying, "it is unused and was degraded %s ago: %s", seconds(age), e.Reason)
 		default:
 			rest = append(rest, e)
 		}
 	}
+
+	// A degraded engine still plays some contents, so it goes only when enough
+	// others are ready. Where there is no room to start its replacement beside
+	// it, it goes first, one engine at a time.
+	enough := count[Ready] >= p.Min
+	makeRoom := mayStart && len(rest) >= p.Max && count[Starting]+count[Stopping] == 0
+	rest = slices.DeleteFunc(rest, func(e Engine) bool {
+		if e.Phase != Degraded || !enough && !makeRoom || idleFor(e, o.Time) < p.DegradedTTL {
+			return false
+		}
+		makeRoom = false
+		stops = append(stops, Action{Stop, e.ID, NotPlaying,
+			fmt.Sprintf("it is unused and was degraded %s ago: %s", seconds(o.Time.Sub(e.Since)), e.Reason)})
+		return true
+	})
 	return stops, rest
 }
 

@@ -172,7 +172,8 @@ func drawObserved(t *rapid.T, p pool.Policy) pool.Observed {
 		StartFailures:    rapid.IntRange(0, 2).Draw(t, "failures"),
 		LastStartFailure: ago(time.Duration(rapid.IntRange(0, 60).Draw(t, "last failure")) * time.Second),
 	}
-	for n := range rapid.IntRange(0, p.Max+1).Draw(t, "engines") {
+	o.Serial = uint64(rapid.IntRange(0, p.Max+1).Draw(t, "engines"))
+	for n := range o.Serial {
 		o.Engines = append(o.Engines, drawEngine(t, fmt.Sprintf("engine-%d", n+1)))
 	}
 	for range rapid.IntRange(0, 5).Draw(t, "waiting") {
