@@ -27,6 +27,8 @@ const (
 	SessionLost
 	// Config: the engine's settings, build or licence do not allow it.
 	Config
+	// Overloaded: the engine has as much to do as it may; another may have room.
+	Overloaded
 	// Sick: the engine does not answer, or not sensibly.
 	Sick
 	// Garbage: a playback address answered what is no media, or no HTTP.
@@ -47,6 +49,7 @@ var classNames = [...]string{
 	NoData:      "no_data",
 	SessionLost: "session_lost",
 	Config:      "config",
+	Overloaded:  "overloaded",
 	Sick:        "sick",
 	Garbage:     "garbage",
 	Busy:        "busy",
@@ -163,15 +166,39 @@ var phrases = []struct {
 	{"failed to start", NoData},
 }
 
+// reasons maps the codes in extra_data.reason. The first is of official
+// engines, the others are the native engine's.
+var reasons = map[string]Class{
+	"missing_option": Config,
+	"not_native":     NotNative,
+	"no_peers":       NoData,
+	"no_metadata":    NoData,
+	"choked":         NoData,
+	"not_a_torrent":  NotFound,
+	"no_such_file":   NotFound,
+	"fetch_failed":   NotFound,
+	"bad_request":    NotFound,
+	"busy":           Overloaded,
+	"stopped":        SessionLost,
+	"no_hls":         Config,
+	"internal":       Unknown,
+}
+
 // classify tells what a refusal means. An engine's JSON errors come with status
 // 200, so words go before the status; but the words of a page that is no
 // engine's ("404 Not Found") mean nothing.
 func classify(r refusal) Class {
-	switch r.reason {
-	case "not_native":
-		return NotNative
-	case "missing_option":
-		return Config
+	if class, ok := reasons[r.reason]; ok {
+		return class
+	}
+	if r.where == onPlayback {
+		// Where a reason has no place, the native engine tells it by the status.
+		switch r.status {
+		case http.StatusServiceUnavailable:
+			return Overloaded
+		case http.StatusGatewayTimeout:
+			return NoData
+		}
 	}
 	lower := strings.ToLower(r.text)
 	if r.json || !strings.Contains(lower, "<html") {
@@ -202,7 +229,7 @@ func classifyStatus(at where, status int) Class {
 	case http.StatusForbidden, http.StatusNotFound, http.StatusGone, http.StatusInternalServerError:
 		// Superseded, expired or stopped, which of them varies with the version.
 		return SessionLost
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	case http.StatusBadGateway:
 		return Sick
 	case http.StatusUnauthorized:
 		return Config
