@@ -152,36 +152,67 @@ func (r *Reader) Close() error {
 }
 
 // giveWayAfter is how long a reader must have got nothing before a new one may
-// take its place: one that data flows to is being watched.
+// take its place: one that data flows to is being watched. A new reader waits
+// as long for a place: a player that seeks closes its old connection, and it
+// takes a moment until the engine notices.
 const giveWayAfter = time.Second
 
 // attach counts r as a reader of the session. When there are as many as there
-// may be, the one that got nothing for the longest time gives way: players
-// that seek leave the old connection hanging.
+// may be, the one that got nothing for the longest time gives way.
 func (s *Session) attach(r *Reader) error {
-	r.lastRead.Store(time.Now().UnixNano())
+	deadline := time.Now().Add(giveWayAfter)
+	for {
+		freed, again, err := s.tryAttach(r, time.Now())
+		if freed == nil {
+			return err
+		}
+		if !again.Before(deadline) {
+			again = deadline
+		}
+		wait := time.NewTimer(time.Until(again))
+		select {
+		case <-freed:
+		case <-wait.C:
+			if again.Equal(deadline) {
+				return &Error{Reason: Busy, Detail: fmt.Sprintf("this session has %d readers already", s.engine.cfg.MaxReaders)}
+			}
+		case <-r.ctx.Done():
+			wait.Stop()
+			return context.Cause(r.ctx)
+		}
+		wait.Stop()
+	}
+}
+
+// tryAttach attaches r if there is a place. Else freed is closed with the next
+// reader that leaves, and at again the longest idle one may give way.
+func (s *Session) tryAttach(r *Reader, now time.Time) (freed <-chan struct{}, again time.Time, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
-		return ErrUnknownSession
+		return nil, time.Time{}, ErrUnknownSession
 	}
-	if len(s.readers) >= s.engine.cfg.MaxReaders {
-		var idle *Reader
-		for other := range s.readers {
-			if other.ctx.Err() == nil && (idle == nil || other.lastRead.Load() < idle.lastRead.Load()) {
-				idle = other
-			}
+	var idle *Reader
+	alive := 0
+	for other := range s.readers {
+		if other.ctx.Err() != nil {
+			continue // it is leaving
 		}
-		if idle != nil {
-			if time.Since(time.Unix(0, idle.lastRead.Load())) < giveWayAfter {
-				return &Error{Reason: Busy, Detail: fmt.Sprintf("this session has %d readers already", len(s.readers))}
-			}
-			idle.cancel(errReaderGivesWay)
+		alive++
+		if idle == nil || other.lastRead.Load() < idle.lastRead.Load() {
+			idle = other
 		}
 	}
+	if alive >= s.engine.cfg.MaxReaders {
+		if at := time.Unix(0, idle.lastRead.Load()).Add(giveWayAfter); at.After(now) {
+			return s.freed, at, nil
+		}
+		idle.cancel(errReaderGivesWay)
+	}
+	r.lastRead.Store(now.UnixNano())
 	s.readers[r] = struct{}{}
 	s.failure = nil
-	return nil
+	return nil, time.Time{}, nil
 }
 
 // detach ends what attach began, if it did.
@@ -193,6 +224,8 @@ func (s *Session) detach(r *Reader) {
 	}
 	delete(s.readers, r)
 	s.lastActive = time.Now()
+	close(s.freed)
+	s.freed = make(chan struct{})
 	release := s.releaseLocked()
 	s.mu.Unlock()
 	if release {

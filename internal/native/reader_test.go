@@ -172,8 +172,18 @@ func TestReaderThatWaitedLongestGivesWay(t *testing.T) {
 		if err := errors.Join(read(old), read(young)); err != nil {
 			t.Fatal(err)
 		}
-		if err := read(third); reasonOf(t, err) != native.Busy {
-			t.Errorf("two busy readers, and a third: %v", err)
+		// Data flows to both for a second more.
+		flowing := make(chan error, 1)
+		go func() {
+			time.Sleep(time.Second - time.Millisecond)
+			flowing <- errors.Join(read(old), read(young))
+		}()
+		begin := time.Now()
+		if err := read(third); reasonOf(t, err) != native.Busy || time.Since(begin) != time.Second {
+			t.Errorf("two busy readers, and a third after %v: %v", time.Since(begin), err)
+		}
+		if err := <-flowing; err != nil {
+			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
 		if err := read(young); err != nil {
@@ -211,8 +221,13 @@ func TestStatCountsFromTheSessionsBeginning(t *testing.T) {
 	if st := first.Stat(); st.Downloaded != int64(len(clip.Files[0].Data)) || st.TotalProgress != 100 {
 		t.Errorf("stat after reading all: %+v", st)
 	}
-	if st := mustOpen(t, e, byInfohash(clip)).Stat(); st.Downloaded != 0 || st.TotalProgress != 100 {
+	second := mustOpen(t, e, byInfohash(clip))
+	if st := second.Stat(); st.Downloaded != 0 || st.TotalProgress != 100 {
 		t.Errorf("stat of a second session: %+v", st)
+	}
+	readAll(t, second)
+	if st := second.Stat(); st.Downloaded != int64(len(clip.Files[0].Data)) {
+		t.Errorf("stat of a session that was served from the cache: %+v", st)
 	}
 }
 

@@ -30,7 +30,8 @@ type Session struct {
 	ended      bool
 	released   bool // playable was given back
 	readers    map[*Reader]struct{}
-	lastActive time.Time // when the last reader left, or somebody last asked
+	freed      chan struct{} // closed and replaced when a reader leaves
+	lastActive time.Time     // when the last reader left, or somebody last asked
 	mediaType  string
 	buffering  bool // the first reader is filling the buffer, or has been
 	progress   int  // percent of the buffer
@@ -48,6 +49,7 @@ func newSession(e *Engine, req Request, playable Playable, info Info, file File)
 		base:       playable.Stats(),
 		events:     make(chan Event, maxEvents),
 		readers:    make(map[*Reader]struct{}),
+		freed:      make(chan struct{}),
 		lastActive: time.Now(),
 		mediaType:  MediaType(file.Path),
 	}

@@ -18,8 +18,10 @@ const (
 // counts as buffering: a piece that is not there yet takes some of it.
 const stallAfter = time.Second
 
-// Stat is what a session can be told to be doing. Byte counts are of the
-// content since the session began, and cover all sessions of that content.
+// Stat is what a session can be told to be doing. Downloaded is what it got
+// since it began: from peers, or, where that is more, from what was held
+// already, so that it grows while the session is read. Uploaded counts from the
+// session's beginning too. Both cover all sessions of the content.
 type Stat struct {
 	Status       Status
 	Progress     int // percent of the buffer while prebuffering, else 0
@@ -40,7 +42,7 @@ func (s *Session) Stat() Stat {
 	st := Stat{
 		Stats: now, CacheUsed: backend.CacheUsed, CacheInUse: backend.CacheInUse, CacheLimit: backend.CacheLimit,
 	}
-	st.Downloaded = max(0, now.Downloaded-s.base.Downloaded)
+	st.Downloaded = max(s.delivered.Load(), now.Downloaded-s.base.Downloaded)
 	st.Uploaded = max(0, now.Uploaded-s.base.Uploaded)
 	if size := s.info.Size(); size > 0 {
 		st.TotalProgress = int(min(100, 100*now.BytesCompleted/size))

@@ -10,8 +10,12 @@ import (
 	"github.com/acequia-tv/acequia/internal/native"
 )
 
-// chunk is the unit in which the official engine counts bytes.
-const chunk = 16 << 10
+// wholeChunks rounds up to the unit in which the official engine counts bytes,
+// the block that peers exchange.
+func wholeChunks(n int64) int64 {
+	const block = 16 << 10
+	return (n + block - 1) / block * block
+}
 
 // statistics is the answer of a statistics URL
 // (https://docs.acestream.net/developers/start-playback/). Fields that mean
@@ -63,7 +67,7 @@ func (s *server) stat(w http.ResponseWriter, r *http.Request) {
 	answer := statistics{
 		Status: string(st.Status), ErrorMessage: st.ErrorMessage,
 		Peers: st.Peers, SpeedDown: st.DownloadRate >> 10, SpeedUp: st.UploadRate >> 10,
-		Downloaded: st.Downloaded / chunk * chunk, Uploaded: st.Uploaded / chunk * chunk,
+		Downloaded: wholeChunks(st.Downloaded), Uploaded: wholeChunks(st.Uploaded),
 		TotalProgress: st.TotalProgress,
 		IsLive:        asInt(asked.Info().Live),
 		Infohash:      asked.Info().Infohash, SessionID: asked.ID(), ClientSessionID: asked.ClientSession(),

@@ -39,7 +39,7 @@ func TestStat(t *testing.T) {
 	after := maps.Clone(before)
 	delete(after, "progress")
 	after["status"], after["total_progress"] = "dl", 100.0
-	after["downloaded"] = 98304.0 // of 100000: whole chunks of 16 KiB
+	after["downloaded"] = 114688.0 // 100000 in whole blocks of 16 KiB
 	after["disk_cache_stats"] = map[string]any{
 		"avail": float64(1<<30 - 100_000), "disk_cache_limit": float64(1 << 30), "inactive_inuse": 0.0, "active_inuse": 100_000.0,
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"path"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -213,17 +215,33 @@ func TestUnknownSessionIsNotFound(t *testing.T) {
 
 func TestTooManyReaders(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, func(c *native.Config, _ *native.Deps, _ *api.Options) { c.MaxReaders = 1 })
-	r.clip.Limit(10)
-	base := r.serve(t)
-	s := r.open(t, "infohash="+clip.Infohash())
-	resp := request(t, base+s.Playback)
-	if _, err := io.ReadFull(resp.Body, make([]byte, 10)); err != nil {
-		t.Fatal(err)
-	}
-	if w := r.get(t, s.Playback); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" {
-		t.Errorf("status %d, Retry-After %q: %s", w.Code, w.Header().Get("Retry-After"), w.Body)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(c *native.Config, _ *native.Deps, _ *api.Options) { c.MaxReaders = 1 })
+		s := r.open(t, "infohash="+clip.Infohash())
+		played, err := r.engine.Session(clip.Infohash(), path.Base(s.Playback))
+		if err != nil {
+			t.Fatal(err)
+		}
+		watching := played.NewReader(t.Context())
+		defer watching.Close()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for range 3 {
+				_, _ = watching.Read(make([]byte, 1))
+				time.Sleep(900 * time.Millisecond)
+			}
+		})
+		synctest.Wait()
+		w := r.get(t, s.Playback)
+		if w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") != "1" {
+			t.Errorf("status %d, Retry-After %q: %s", w.Code, w.Header().Get("Retry-After"), w.Body)
+		}
+		wg.Wait()
+		time.Sleep(time.Second)
+		if w := r.get(t, s.Playback); w.Code != http.StatusOK {
+			t.Errorf("after the reader paused: status %d: %s", w.Code, w.Body)
+		}
+	})
 }
 
 // channel is a live content, and the resolver that knows it.
