@@ -130,6 +130,9 @@ func summary(key config.Key) string {
 	if key.Enum != nil {
 		first += " One of " + strings.Join(key.Enum, ", ") + "."
 	}
+	if key.Kind == config.Bool && key.Default == "true" {
+		first += " On unless " + key.Flag() + "=false."
+	}
 	return first
 }
 
