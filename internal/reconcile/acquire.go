@@ -160,11 +160,9 @@ func (p *Pool) dispatch(now time.Time) {
 // its context, nil when its own bound was over.
 func (p *Pool) giveUp(w *waiter, cause error) (*Slot, error) {
 	p.mu.Lock()
-	i := slices.Index(p.waiters, w)
-	if i >= 0 {
+	if i := slices.Index(p.waiters, w); i >= 0 {
 		p.waiters = slices.Delete(p.waiters, i, i+1)
-		_, why := pool.Pick(p.observed(time.Now()), p.config.Policy, w.want())
-		w.done <- result{err: p.unavailable(Reason(why))}
+		w.done <- result{err: p.refuse(w, cause)}
 	}
 	p.unlock()
 
@@ -173,10 +171,16 @@ func (p *Pool) giveUp(w *waiter, cause error) (*Slot, error) {
 		got.slot.Release()
 		return nil, fmt.Errorf("wait for an engine: %w", cause)
 	}
-	if cause != nil && !errors.Is(cause, context.DeadlineExceeded) {
-		return nil, fmt.Errorf("wait for an engine: %w", cause)
-	}
 	return got.slot, got.err
+}
+
+// refuse returns the error of a waiter that waited in vain. p.mu is held.
+func (p *Pool) refuse(w *waiter, cause error) error {
+	if cause != nil && !errors.Is(cause, context.DeadlineExceeded) {
+		return fmt.Errorf("wait for an engine: %w", cause)
+	}
+	_, why := pool.Pick(p.observed(time.Now()), p.config.Policy, w.want())
+	return p.unavailable(Reason(why))
 }
 
 // unavailable returns the error for a reason, and counts it. p.mu is held.
