@@ -35,6 +35,8 @@ type Client struct {
 	lsd   *disco.LSD // nil when switched off
 	port  int
 
+	waits chan struct{} // has room for one: a reader began to wait
+
 	ctx    context.Context // ends with Close
 	cancel context.CancelCauseFunc
 	work   sync.WaitGroup // what runs until ctx ends
@@ -52,7 +54,7 @@ func Open(cfg Config, log *slog.Logger) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("open BitTorrent client: %w", err)
 	}
-	c := &Client{cfg: cfg, log: log, swarms: make(map[metainfo.Hash]*swarm)}
+	c := &Client{cfg: cfg, log: log, waits: make(chan struct{}, 1), swarms: make(map[metainfo.Hash]*swarm)}
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	if err := c.start(); err != nil {
 		return nil, fmt.Errorf("open BitTorrent client: %w", errors.Join(err, c.Close()))
@@ -83,6 +85,7 @@ func (c *Client) start() (err error) {
 		c.work.Go(func() { _ = c.lsd.Run(c.ctx) })
 	}
 	c.work.Go(c.tend)
+	c.work.Go(c.watch)
 	return nil
 }
 
@@ -220,6 +223,39 @@ func (c *Client) tend() {
 		case now := <-ticker.C:
 			for _, s := range c.list() {
 				s.tend(now)
+			}
+		}
+	}
+}
+
+// someoneWaits is called by each Read, before it may wait.
+func (c *Client) someoneWaits() {
+	select {
+	case c.waits <- struct{}{}:
+	default:
+	}
+}
+
+// watch wakes the connections of torrents whose readers wait.
+func (c *Client) watch() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case <-c.waits:
+		}
+		for waiting := true; waiting; {
+			timer.Reset(wakeAfter)
+			select {
+			case <-c.ctx.Done():
+				return
+			case now := <-timer.C:
+				waiting = false
+				for _, s := range c.list() {
+					waiting = s.rouse(now) || waiting
+				}
 			}
 		}
 	}

@@ -36,6 +36,7 @@ type conn struct {
 	choked      atomic.Bool
 	listenPort  atomic.Int32 // as the peer says
 	donthave    atomic.Bool  // the peer understands BEP 54
+	metadata    atomic.Bool  // the peer understands BEP 9
 }
 
 func newConns() *conns {
@@ -127,9 +128,8 @@ func (c *conns) handshake(pc *torrent.PeerConn, m *pp.ExtendedHandshakeMessage) 
 	if m.Port > 0 && m.Port < 1<<16 {
 		k.listenPort.Store(int32(m.Port))
 	}
-	if m.M[extDontHave] != 0 {
-		k.donthave.Store(true)
-	}
+	k.donthave.Store(m.M[extDontHave] != 0)
+	k.metadata.Store(m.M[pp.ExtensionNameMetadata] != 0)
 }
 
 func clampRequests(reqq int) int {
@@ -229,5 +229,22 @@ func (k *conn) tellGone(index int) {
 	if k.donthave.Load() {
 		// It can only fail because the connection has ended.
 		_ = k.peer.WriteExtendedMessage(extDontHave, binary.BigEndian.AppendUint32(nil, uint32(index)))
+	}
+}
+
+// idle tells whether a connection could be asked for more and is not.
+func (k *conn) idle() bool {
+	return !k.choked.Load() && k.asked.Load() && k.outstanding.Load() == 0
+}
+
+// wake makes the library look at a connection again. Its writer checks for
+// work, and only then starts to listen for the signal that there is some: a
+// signal in between is lost, and nothing more is asked for until the next
+// message is written. So one is written, which every client ignores: a refusal
+// of metadata that was not asked for.
+func (k *conn) wake() {
+	if k.metadata.Load() {
+		// It can only fail because the connection has ended.
+		_ = k.peer.WriteExtendedMessage(pp.ExtensionNameMetadata, []byte("d8:msg_typei2e5:piecei0ee"))
 	}
 }

@@ -66,6 +66,8 @@ func libraryConfig(cfg Config, log *slog.Logger) *torrent.ClientConfig {
 	lc.DropDuplicatePeerIds = true
 	// What is complete now is evicted later; a seed is worth keeping.
 	lc.DropMutuallyCompletePeers = false
+	// A keepalive also ends a wait that a lost signal left, see conn.wake.
+	lc.KeepAliveTimeout = time.Second
 	lc.Bep20 = "-AQ0100-"
 	lc.ExtendedHandshakeClientVersion = "acequia"
 	lc.HTTPUserAgent = "acequia"
@@ -120,8 +122,9 @@ const (
 	dhtEvery      = 10 * time.Minute
 	lsdEvery      = 5 * time.Minute // BEP 14
 	lsdShort      = 30 * time.Second
-	stallAfter    = 2 * time.Second // a reader that waits longer looks for a culprit
-	stuckAfter    = 4 * time.Second // a connection without progress is closed then
+	wakeAfter     = 10 * time.Millisecond // a reader that waits longer wakes idle connections
+	stallAfter    = 2 * time.Second       // a reader that waits longer looks for a culprit
+	stuckAfter    = 4 * time.Second       // a connection without progress is closed then
 	rateWindow    = 5 * time.Second
 	enoughPeers   = 4
 	maxKnownPeers = 500

@@ -83,6 +83,7 @@ func (r *reader) Read(b []byte) (int, error) {
 		return 0, r.wrap(err)
 	}
 	r.since.Store(time.Now().UnixNano())
+	r.swarm.client.someoneWaits()
 	n, err := r.lib.Read(b)
 	r.since.Store(0)
 	if n > 0 {

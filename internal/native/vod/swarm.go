@@ -47,6 +47,8 @@ type swarm struct {
 	rates   rates
 	nextDHT time.Time
 	nextLSD time.Time
+	// nextWake is when idle connections may be woken again.
+	nextWake time.Time
 }
 
 func newSwarm(c *Client, hash metainfo.Hash) *swarm {

@@ -80,6 +80,35 @@ func (s *swarm) unstick(now time.Time, conns []*conn) {
 	}
 }
 
+// rouse wakes idle connections if a reader waits, and tells whether one does.
+func (s *swarm) rouse(now time.Time) bool {
+	var longest time.Duration
+	for _, r := range s.openReaders() {
+		if since, _ := r.waiting(); !since.IsZero() {
+			longest = max(longest, now.Sub(since), 1)
+		}
+	}
+	if longest < wakeAfter {
+		return longest > 0
+	}
+	s.mu.Lock()
+	due := !now.Before(s.nextWake)
+	if due {
+		// Ever more seldom: a swarm that has nothing more to give need not
+		// be asked all the time.
+		s.nextWake = now.Add(max(wakeAfter, longest/4))
+	}
+	s.mu.Unlock()
+	if due {
+		for _, k := range s.client.conns.of(s.hash) {
+			if k.idle() {
+				k.wake()
+			}
+		}
+	}
+	return true
+}
+
 // stalled is the piece that some reader has waited for.
 func (s *swarm) stalled(now time.Time) (index int, ok bool) {
 	for _, r := range s.openReaders() {
