@@ -93,10 +93,10 @@ func (p *Process) finish(err error) int {
 	if err == nil {
 		return ExitOK
 	}
-	if problems, ok := errors.AsType[config.Problems](err); ok {
-		p.tellProblems(problems)
+	if invalid, ok := errors.AsType[*config.InvalidError](err); ok {
+		p.tell(explainSettings(invalid))
 	} else {
-		fmt.Fprintf(p.Stderr, "acequia: %v\n", err)
+		p.tell("acequia: " + err.Error())
 	}
 	if withStatus, ok := errors.AsType[statusError](err); ok {
 		return withStatus.status
@@ -107,13 +107,17 @@ func (p *Process) finish(err error) int {
 	return ExitFailed
 }
 
-func (p *Process) tellProblems(problems config.Problems) {
+// tell writes a line for the person at Stderr. Where that fails, there is
+// nobody left to tell it to.
+func (p *Process) tell(text string) { _, _ = fmt.Fprintln(p.Stderr, text) }
+
+func explainSettings(invalid *config.InvalidError) string {
 	what := "a problem"
-	if len(problems) > 1 {
-		what = fmt.Sprintf("%d problems", len(problems))
+	if count := len(invalid.Problems); count > 1 {
+		what = fmt.Sprintf("%d problems", count)
 	}
-	fmt.Fprintf(p.Stderr, "acequia: %s in the settings:\n\n%v\n\n", what, problems)
-	fmt.Fprintln(p.Stderr, `"acequia config reference" explains every setting.`)
+	return fmt.Sprintf("acequia: %s in the settings:\n\n%v\n\n%s", what, invalid,
+		`"acequia config reference" explains every setting.`)
 }
 
 // getenv returns an environment variable; the last of several counts.

@@ -48,19 +48,20 @@ type call struct {
 	settings []config.Setting // flags that are settings
 }
 
-// exit is thrown by the hook that stands for os.Exit in the parser, which goes
-// on parsing where that returns, and caught by parse.
+// exit is thrown by the parser's hook for ending the process, after which the
+// parser goes on where the hook returns, and caught by parse.
 type exit int
 
 // parse returns the command to run. It is nil where everything was done, as
 // for help.
 func parse(p *Process) (command func(context.Context) error, err error) {
+	var afterHelp error
 	defer func() {
 		if thrown := recover(); thrown != nil {
 			if _, ok := thrown.(exit); !ok {
 				panic(thrown)
 			}
-			command = nil
+			command, err = nil, afterHelp
 		}
 	}()
 	var root grammar
@@ -80,11 +81,11 @@ func parse(p *Process) (command func(context.Context) error, err error) {
 	if len(args) == 0 {
 		args = []string{"--help"}
 		parser.Stdout = p.Stderr
-		err = usageError{errors.New("no command: name one of those above")}
+		afterHelp = usageError{errors.New("no command: name one of those above")}
 	}
-	parsed, wrong := parser.Parse(args) // throws exit after help
-	if wrong != nil {
-		return nil, usageError{explain(wrong)}
+	parsed, err := parser.Parse(args) // throws exit after help
+	if err != nil {
+		return nil, usageError{explain(err)}
 	}
 	return func(ctx context.Context) error {
 		parsed.BindTo(ctx, (*context.Context)(nil))

@@ -22,7 +22,9 @@ var update = flag.Bool("update", false, "rewrite docs/reference/config.md")
 // TestMain makes the test binary stand for acequia itself in the scripts.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"acequia": func() { os.Exit(Main(actors())) },
+		"acequia": func() {
+			os.Exit(Main(System{os.Args, os.Environ(), os.Stdout, os.Stderr, os.Exit}, actors()))
+		},
 	})
 }
 

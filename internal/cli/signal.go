@@ -2,17 +2,16 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"sync"
 	"syscall"
 )
 
-// Stopped is the cause of a context that a signal has ended.
-type Stopped struct{ Signal os.Signal }
+// SignalError is the cause of a context that a signal has ended.
+type SignalError struct{ Signal os.Signal }
 
 // Error names the signal.
-func (s Stopped) Error() string { return "stopped by signal: " + s.Signal.String() }
+func (e SignalError) Error() string { return "stopped by signal: " + e.Signal.String() }
 
 // watchSignals returns a context that ends with the first signal, and a
 // function that ends the watch and waits for its goroutine.
@@ -24,9 +23,9 @@ func (p *Process) watchSignals(ctx context.Context) (context.Context, func()) {
 		select {
 		case signal := <-p.Signals:
 			if p.Terminal {
-				fmt.Fprintln(p.Stderr, "acequia: stopping in order; once more stops at once")
+				p.tell("acequia: stopping in order; once more stops at once")
 			}
-			cancel(Stopped{signal})
+			cancel(SignalError{signal})
 		case <-finished:
 			return
 		}

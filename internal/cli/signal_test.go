@@ -47,7 +47,7 @@ func TestSignalStopsInOrder(t *testing.T) {
 			if got := Run(t.Context(), p); got != ExitOK {
 				t.Errorf("status %d", got)
 			}
-			stopped, ok := errors.AsType[Stopped](cause)
+			stopped, ok := errors.AsType[SignalError](cause)
 			if !ok || stopped.Signal != syscall.SIGTERM {
 				t.Errorf("the cause is %v", cause)
 			}

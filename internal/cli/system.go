@@ -9,20 +9,30 @@ import (
 	"github.com/acequia-tv/acequia/internal/telemetry"
 )
 
+// System is what the operating system gives to the program's first function,
+// which alone reaches for it.
+type System struct {
+	Args    []string // with the name of the program
+	Environ []string
+	Stdout  *os.File
+	Stderr  *os.File
+	Exit    func(status int)
+}
+
 // Main runs the command line of the real process and returns its exit status.
-func Main(apps Apps) int {
+func Main(system System, apps Apps) int {
 	// Two places: the signal that asks, and the one that insists.
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
 	return Run(context.Background(), Process{
-		Args:     os.Args[1:],
-		Environ:  os.Environ(),
-		Stdout:   os.Stdout,
-		Stderr:   os.Stderr,
-		Terminal: isTerminal(os.Stderr),
+		Args:     system.Args[1:],
+		Environ:  system.Environ,
+		Stdout:   system.Stdout,
+		Stderr:   system.Stderr,
+		Terminal: isTerminal(system.Stderr),
 		Signals:  signals,
-		Exit:     os.Exit,
+		Exit:     system.Exit,
 		ReadFile: os.ReadFile,
 		Writable: writable,
 		Build:    telemetry.ReadBuild(),

@@ -59,7 +59,7 @@ type Settings struct {
 // Origin says where the value of a key came from.
 func (s *Settings) Origin(key string) Origin { return s.origins[key] }
 
-// Load reads all sources and checks the outcome. The error is [Problems].
+// Load reads all sources and checks the outcome. The error is [*InvalidError].
 func Load(src Sources) (*Settings, error) {
 	settings := &Settings{}
 	l := &loader{tree: configTree, src: src, root: reflect.ValueOf(&settings.Config).Elem()}
@@ -89,7 +89,7 @@ type loader struct {
 	src      Sources
 	root     reflect.Value
 	origins  map[string]Origin
-	problems Problems
+	problems problems
 }
 
 // load applies the layers from the weakest to the strongest and returns the
@@ -101,8 +101,8 @@ func (l *loader) load() (string, error) {
 	name, data := l.file(l.dataBeforeFile(environment, flags))
 	l.defaults()
 	if name != "" {
-		assignments, problems := readYAML(l.tree, name, data)
-		l.problems = append(l.problems, problems...)
+		assignments, found := readYAML(l.tree, name, data)
+		l.problems = append(l.problems, found...)
 		l.apply(assignments)
 	}
 	l.apply(environment)

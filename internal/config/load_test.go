@@ -266,13 +266,13 @@ func TestLoadProblems(t *testing.T) {
 // texts lists the problems of an error.
 func texts(t *testing.T, err error) []string {
 	t.Helper()
-	var problems Problems
-	if !errors.As(err, &problems) {
-		t.Fatalf("error %v (%T) is no Problems", err, err)
+	invalid, ok := errors.AsType[*InvalidError](err)
+	if !ok {
+		t.Fatalf("error %v (%T) is no InvalidError", err, err)
 	}
 	var lines []string
-	for _, problem := range problems {
-		lines = append(lines, problem.Error())
+	for _, problem := range invalid.Problems {
+		lines = append(lines, problem.String())
 	}
 	return lines
 }

@@ -49,8 +49,8 @@ type Problem struct {
 	Source  string // the line of the file, where Origin has one
 }
 
-// Error is one line, and a second one with the line of the file if there is one.
-func (p *Problem) Error() string {
+// String is one line, and a second one with the line of the file if there is one.
+func (p Problem) String() string {
 	subject := p.Key
 	switch {
 	case subject == "":
@@ -64,37 +64,33 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("%s: %s\n%6d | %s", subject, p.Message, p.Origin.Line, p.Source)
 }
 
-// Problems is everything wrong with the settings at once; it is never empty.
-type Problems []*Problem
+// InvalidError is everything that is wrong with the settings at once.
+type InvalidError struct {
+	Problems []Problem // at least one
+}
 
 // Error is the problems on lines of their own.
-func (p Problems) Error() string {
-	lines := make([]string, 0, len(p))
-	for _, problem := range p {
-		lines = append(lines, problem.Error())
+func (e *InvalidError) Error() string {
+	lines := make([]string, 0, len(e.Problems))
+	for _, problem := range e.Problems {
+		lines = append(lines, problem.String())
 	}
 	return strings.Join(lines, "\n")
 }
 
-// Unwrap gives each [Problem] to errors.Is and errors.As.
-func (p Problems) Unwrap() []error {
-	all := make([]error, 0, len(p))
-	for _, problem := range p {
-		all = append(all, problem)
-	}
-	return all
-}
+// problems collects what is wrong.
+type problems []Problem
 
-// err is nil without problems, which a plain conversion would not be.
-func (p Problems) err() error {
+// err is an [InvalidError], or nil without problems.
+func (p problems) err() error {
 	if len(p) == 0 {
 		return nil
 	}
-	return p
+	return &InvalidError{Problems: p}
 }
 
 // add notes each of the errors joined in err about one key.
-func (p *Problems) add(key string, origin Origin, source string, err error) {
+func (p *problems) add(key string, origin Origin, source string, err error) {
 	if err == nil {
 		return
 	}
@@ -105,5 +101,5 @@ func (p *Problems) add(key string, origin Origin, source string, err error) {
 		}
 		return
 	}
-	*p = append(*p, &Problem{Key: key, Origin: origin, Message: err.Error(), Source: source})
+	*p = append(*p, Problem{Key: key, Origin: origin, Message: err.Error(), Source: source})
 }

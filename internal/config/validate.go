@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Validate tells everything that is wrong with c; the error is [Problems].
+// Validate tells everything that is wrong with c; the error is [*InvalidError].
 func (c Config) Validate() error { return validate(&c, nil) }
 
 // validate checks every value by its tags, then what no single value can tell.
@@ -23,7 +23,7 @@ func validate(c *Config, origins map[string]Origin) error {
 
 type validator struct {
 	origins  map[string]Origin
-	problems Problems
+	problems problems
 }
 
 func (v *validator) values(t *tree, root reflect.Value) {

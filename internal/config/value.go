@@ -112,11 +112,11 @@ func (k Key) check(value any) error {
 	case Size:
 		return checkBounds(k, value)
 	}
-	var problems []error
+	var wrong []error
 	for _, text := range texts {
-		problems = append(problems, k.checkText(text))
+		wrong = append(wrong, k.checkText(text))
 	}
-	return errors.Join(problems...)
+	return errors.Join(wrong...)
 }
 
 func (k Key) checkText(text string) error {

@@ -23,13 +23,13 @@ type yamlReader struct {
 	name     string // of the file
 	lines    []string
 	found    []assignment
-	problems Problems
+	problems problems
 }
 
 // lineBreaks makes every line break of YAML the usual one.
 var lineBreaks = strings.NewReplacer("\r\n", "\n", "\r", "\n")
 
-func readYAML(t *tree, name string, data []byte) ([]assignment, Problems) {
+func readYAML(t *tree, name string, data []byte) ([]assignment, problems) {
 	// One line break, so that the parser's lines are the ones shown.
 	text := lineBreaks.Replace(strings.TrimPrefix(string(data), "\ufeff"))
 	r := &yamlReader{tree: t, name: name, lines: strings.Split(text, "\n")}

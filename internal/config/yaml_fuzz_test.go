@@ -16,12 +16,12 @@ func FuzzLoadYAML(f *testing.F) {
 			checkReadBack(t, settings)
 			return
 		}
-		var problems Problems
-		if !errors.As(err, &problems) || len(problems) == 0 {
+		invalid, ok := errors.AsType[*InvalidError](err)
+		if !ok || len(invalid.Problems) == 0 {
 			t.Fatalf("error %v (%T) tells no problem", err, err)
 		}
 		lines := strings.Count(lineBreaks.Replace(text), "\n") + 1
-		for _, problem := range problems {
+		for _, problem := range invalid.Problems {
 			if problem.Message == "" {
 				t.Errorf("a problem without words: %+v", problem)
 			}
