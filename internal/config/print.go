@@ -86,8 +86,14 @@ func (k Key) yaml(value any) string {
 }
 
 // Arguments are the values of one section as flags, each in the one-argument
-// form --key=value, for a child process that is to use the same. Secrets are
-// left out, because everybody on a machine can read the arguments of a process.
+// form --key=value, for a child process that is to use the same whatever file
+// and environment it finds. Where the child is to differ, change the copy first:
+//
+//	c.Engine.HTTPPort = 0
+//	args := c.Arguments("engine")
+//
+// Secrets are left out, because everybody on a machine can read the arguments
+// of a process.
 func (c Config) Arguments(section string) []string {
 	root := reflect.ValueOf(c)
 	var args []string
