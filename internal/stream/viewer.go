@@ -26,10 +26,11 @@ type Sink interface {
 }
 
 const (
-	// writeSize is the most that one write gives to a viewer. Progress is
-	// judged per write, so that it bounds how slow a viewer may be: one that
-	// takes less than this within the write timeout is gone.
-	writeSize = 64 << 10
+	// writeSize is the most that one write gives to a viewer, in whole packets,
+	// so that a viewer can skip ahead after any of them. Progress is judged per
+	// write: a viewer that takes less than this within the write timeout is
+	// gone.
+	writeSize = 348 * mpegts.PacketSize
 	// joinPatience is how long a viewer waits for a place where a decoder can
 	// start before it gets what there is. Broadcasters send one every second
 	// or two.
@@ -71,7 +72,7 @@ func (v *Viewer) Leave() {
 // random access point. The error says which of these it was; it is never nil.
 func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 	r := v.stream.ring
-	start, err := v.join(ctx, r)
+	start, err := v.join(ctx, r, ticks(v.stream.hub.cfg.Burst))
 	if err != nil {
 		return err
 	}
@@ -80,7 +81,7 @@ func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 	}
 	pos := start.Pos
 	bufs := make([][]byte, 0, 4)
-	for {
+	for ctx.Err() == nil {
 		var n int
 		bufs, n, err = r.Read(bufs[:0], pos, writeSize)
 		switch {
@@ -113,6 +114,7 @@ func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 			v.pos.Store(pos)
 		}
 	}
+	return context.Cause(ctx)
 }
 
 // write sends p, all of it within the write timeout.
@@ -131,11 +133,11 @@ func (v *Viewer) write(sink Sink, p []byte) error {
 	return nil
 }
 
-// join waits for a random access point and returns the one to start at.
-func (v *Viewer) join(ctx context.Context, r *ring.Ring) (ring.Mark, error) {
+// join waits for a random access point and returns the one to start at so as
+// to be behind live, in media time.
+func (v *Viewer) join(ctx context.Context, r *ring.Ring, behind int64) (ring.Mark, error) {
 	patience := time.NewTimer(joinPatience)
 	defer patience.Stop()
-	behind := ticks(v.stream.hub.cfg.Burst)
 	for {
 		if m, ok := r.Join(behind); ok {
 			return m, nil
@@ -155,9 +157,14 @@ func (v *Viewer) join(ctx context.Context, r *ring.Ring) (ring.Mark, error) {
 }
 
 // skip moves a viewer that fell out of the ring to a place from which it can
-// go on.
+// go on: a burst behind live, but in the newer half of a short ring, where it
+// would soon fall out again.
 func (v *Viewer) skip(ctx context.Context, r *ring.Ring, from int64) (ring.Mark, error) {
-	m, err := v.join(ctx, r)
+	behind := ticks(v.stream.hub.cfg.Burst)
+	if oldest, ok := r.Next(r.Start()); ok {
+		behind = min(behind, (r.LiveTime()-oldest.Time)/2)
+	}
+	m, err := v.join(ctx, r, behind)
 	if err != nil {
 		return m, err
 	}
