@@ -18,6 +18,7 @@ const (
 	liveID       = "8ca07071b39185431f8e940ec98d1add9e561639"
 	vodInfohash  = "65556f1b0a1b5f0e0cbfd1d3a3a4b0f9a8d0c7e1"
 	vodID        = "94c2fd8fb9bc8f2fc71a2cbe9d4b866f227a0209"
+	rate         = enginetest.MinBitrate // of the live content, bytes per second
 )
 
 var film = func() []byte {
@@ -29,7 +30,7 @@ var film = func() []byte {
 
 func catalogue() []enginetest.Content {
 	return []enginetest.Content{
-		{Infohash: liveInfohash, ContentID: liveID, Name: "Channel One", Live: true},
+		{Infohash: liveInfohash, ContentID: liveID, Name: "Channel One", Live: true, Bitrate: rate},
 		{Infohash: vodInfohash, ContentID: vodID, Name: "A film", Files: []enginetest.File{
 			{Name: "readme.txt", MIME: "text/plain", Data: []byte("read me")},
 			{Name: "film.ts", MIME: "video/mp2t", Data: film},
