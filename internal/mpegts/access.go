@@ -70,7 +70,7 @@ func (p *probe) decide(pes []byte) verdict {
 		}
 		i += p.at
 		if p.sei > 0 {
-			p.recovery = p.recovery || hasRecoveryPoint(pes[p.sei:i])
+			p.recovery = p.recovery || hasRecoveryPoint(pes[min(p.sei, i):i])
 			p.sei = 0
 		}
 		v, ok := p.unit(pes, i+len(startCode))
@@ -131,10 +131,9 @@ func (p *probe) unit(pes []byte, at int) (v verdict, ok bool) {
 		return p.unitH264(b, at)
 	case HEVC:
 		return p.unitHEVC(b, at), true
-	case MPEG1, MPEG2:
+	default: // MPEG1, MPEG2
 		return p.unitMPEG(b)
 	}
-	return refused, true
 }
 
 // unitH264 looks at a NAL unit (ISO/IEC 14496-10, 7.3.1 and table 7-1).

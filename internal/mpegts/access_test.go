@@ -61,6 +61,8 @@ func TestProbe(t *testing.T) {
 		{"only an enhancement layer", HEVC, true, units(hevcVPS, hevcSPS, hevcPPS, hevcLayer, hevcTrail), refused},
 		{"recovery over several pictures", HEVC, false, units(hevcVPS, hevcSPS, hevcPPS, hevcPoint, hevcTrail), gradual},
 
+		{"message cut off in its header", HEVC, false, units([]byte{0x4e}, hevcVPS, hevcSPS, hevcPPS, hevcIDR), accepted},
+
 		{"I", MPEG2, false, slices.Concat(mpegSequence, mpegGroup, mpegI), accepted},
 		{"I", MPEG1, false, slices.Concat(mpegSequence, mpegI), accepted},
 		{"I without sequence header", MPEG2, true, slices.Concat(mpegGroup, mpegI), refused},

@@ -41,13 +41,9 @@ func (f *Framer) Push(p []byte) []byte {
 	at := 0            // how far b is done with
 	for f.sync(b, &at) {
 		n := leading(b[at:])
-		switch {
-		case start == end:
+		if start == end {
 			start, end = at, at+n
-		case end == at || n == 0:
-			end += n
-		default:
-			// A gap: move the packets behind it up to those before.
+		} else { // behind a gap: move them up to those before it
 			if !own {
 				f.buf = append(f.buf[:0], p...)
 				b, own = f.buf, true

@@ -339,6 +339,25 @@ func TestSilentVideo(t *testing.T) {
 	}
 }
 
+// TestVideoFallsSilent has the video end in a picture that could be a key frame, and go on with it later.
+func TestVideoFallsSilent(t *testing.T) {
+	t.Parallel()
+	m := newMux()
+	m.section(PATPID, patSection(0, testProgram, testPMTPID))
+	m.section(testPMTPID, pmtSection(testProgram, 0, testAudioPID, es{typ: 0x1b, pid: testVideoPID}, es{typ: 0x0f, pid: testAudioPID}))
+	rest := m.packet(testVideoPID, true, nil, pesPacket(0, units(avcAny, avcSPS, avcPPS, append([]byte{0x06, 4, 0xff}, fill(300)...), avcIDR)))
+	for i := range 50 * 4 {
+		now := int64(i) * second / 50
+		m.pes(testAudioPID, &adaptation{pcr: now}, now/300, fill(300))
+	}
+	for len(rest) > 0 {
+		rest = m.packet(testVideoPID, false, nil, rest)
+	}
+	if got := scanAll(NewScanner(), m.out, nil); len(got) != 1 || !got[0].Guess || got[0].Time < guessBlindAfter {
+		t.Errorf("points %+v, want one guess after 3 s", got)
+	}
+}
+
 func TestClockOfStream(t *testing.T) {
 	t.Parallel()
 	m := newMux()

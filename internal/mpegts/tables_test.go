@@ -33,6 +33,7 @@ func TestMediaInfo(t *testing.T) {
 		es{typ: 0x06, pid: 0x206, descriptors: []byte{0x7f, 2, 0x15, 0}},
 		es{typ: 0x86, pid: 0x207, descriptors: []byte{0x0a, 200}}, // longer than there is
 		es{typ: 0x05, pid: 0x208},
+		es{typ: 0x06, pid: 0x209, descriptors: slices.Concat(languageDescriptor(0x56, "d\x00u"), []byte{1})},
 	))
 	got, ok := scan(m).Info()
 	want := MediaInfo{Program: testProgram, PMTPID: testPMTPID, PCRPID: 0x1ff, Streams: []ElementaryStream{
@@ -44,9 +45,17 @@ func TestMediaInfo(t *testing.T) {
 		{PID: 0x206, Type: 0x06, Kind: Audio, Codec: "AC-4"},
 		{PID: 0x207, Type: 0x86, Kind: Audio, Codec: "DTS-HD"},
 		{PID: 0x208, Type: 0x05, Kind: Data},
+		{PID: 0x209, Type: 0x06, Kind: Subtitle, Codec: "Teletext"},
 	}}
 	if diff := cmp.Diff(want, got); !ok || diff != "" {
 		t.Errorf("ok %v (-want +got):\n%s", ok, diff)
+	}
+	var kinds []string
+	for _, es := range got.Streams[:4] {
+		kinds = append(kinds, es.Kind.String())
+	}
+	if diff := cmp.Diff([]string{"video", "audio", "audio", "subtitle"}, kinds); diff != "" || Data.String() != "data" {
+		t.Errorf("names of kinds (-want +got):\n%s", diff)
 	}
 	if es, ok := got.First(Audio); !ok || es.PID != 0x202 {
 		t.Errorf("first audio: %+v, %v", es, ok)
@@ -122,6 +131,60 @@ func TestBadTables(t *testing.T) {
 		if _, ok := scan(m).Info(); !ok {
 			t.Errorf("%s: good table after it not taken", name)
 		}
+	}
+}
+
+// TestTornTables has tables that cannot be put together before ones that can.
+func TestTornTables(t *testing.T) {
+	t.Parallel()
+	for name, tear := range map[string]func(m *mux){
+		"pointer out of the packet": func(m *mux) { m.packet(testPMTPID, true, nil, slices.Concat([]byte{200}, fill(183))) },
+		"pointer missing":           func(m *mux) { m.packet(testPMTPID, true, nil, fill(1)) },
+		"cut off by the next one":   func(m *mux) { m.packet(testPMTPID, true, nil, append([]byte{0}, bigPMT(1)...)) },
+		"cut off in its length":     func(m *mux) { m.packet(testPMTPID, true, nil, []byte{0, 2, 0xb0}) },
+		"larger than any":           func(m *mux) { m.packet(testPMTPID, true, nil, slices.Concat([]byte{0, 2, 0xbf, 0xff}, fill(180))) },
+		"in too many packets": func(m *mux) {
+			m.packet(testPMTPID, true, nil, slices.Concat([]byte{0}, bigPMT(1)[:100]))
+			for _, x := range bigPMT(1)[100:] {
+				m.packet(testPMTPID, false, nil, []byte{x})
+			}
+		},
+		"beginning of none": func(m *mux) { m.packet(testPMTPID, false, nil, fill(184)) },
+	} {
+		m := newMux()
+		m.section(PATPID, patSection(0, testProgram, testPMTPID))
+		tear(m)
+		s := NewScanner()
+		s.Scan(m.out)
+		if info, ok := s.Info(); ok {
+			t.Errorf("%s: took %+v", name, info)
+		}
+		m.section(testPMTPID, pmtSection(testProgram, 2, testVideoPID, es{typ: 0x1b, pid: testVideoPID}))
+		s = NewScanner()
+		s.Scan(m.out)
+		if _, ok := s.Info(); !ok {
+			t.Errorf("%s: the table after it is not taken", name)
+		}
+	}
+}
+
+// TestPATOfSeveralSections merges sections of one version.
+func TestPATOfSeveralSections(t *testing.T) {
+	t.Parallel()
+	part := func(number uint8, programs ...uint16) []byte {
+		b := patSection(5, programs...)
+		b[6], b[7] = number, 1
+		return withCRC(b[:len(b)-crcSize])
+	}
+	m := newMux()
+	for range 2 {
+		m.section(PATPID, part(0, 1, 0x300))
+		m.section(PATPID, part(1, 2, 0x400))
+	}
+	m.section(0x400, pmtSection(2, 0, 0x401, es{typ: 0x1b, pid: 0x401}))
+	s := scan(m)
+	if info, _ := s.Info(); info.Program != 2 || len(s.tables.programs) != 2 {
+		t.Errorf("program %d of %d, want 2 of 2", info.Program, len(s.tables.programs))
 	}
 }
 

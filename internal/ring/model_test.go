@@ -21,7 +21,7 @@ type model struct {
 }
 
 func (m *model) append(t *rapid.T) {
-	n := rapid.IntRange(0, 3*blockSize).Draw(t, "bytes")
+	n := rapid.IntRange(0, 2*blockSize).Draw(t, "bytes")
 	now := rapid.Int64Range(0, 1000).Draw(t, "time")
 	start, from, to := m.ring.Start(), max(0, m.end-2*blockSize), m.end+int64(n)
 	var marks []Mark

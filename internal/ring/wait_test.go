@@ -144,10 +144,10 @@ func follow(ctx context.Context, r *Ring, pos int64, f func(pos int64, bufs [][]
 // TestReaders has readers follow a writer, each checking every byte, while others join, lag and leave.
 func TestReaders(t *testing.T) {
 	t.Parallel()
-	const total = 100 * blockSize
+	const total = 40 * blockSize
 	r := New(2 * total)
 	var readers sync.WaitGroup
-	for range 50 {
+	for range 20 {
 		readers.Go(func() {
 			end := int64(0)
 			err := follow(t.Context(), r, 0, func(pos int64, bufs [][]byte) error {
