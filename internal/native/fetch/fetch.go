@@ -67,7 +67,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 }
 
 func checkScheme(u *url.URL) error {
-	if u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+	if u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
 		return fmt.Errorf("not an http or https address: scheme %q", u.Scheme)
 	}
 	return nil
