@@ -174,15 +174,16 @@ func TestRefusalsThatWaitingCannotHelpComeAtOnce(t *testing.T) {
 			if u, took := w.refused(reconcile.Request{Official: true, Wait: 3 * time.Second}); u.Reason != reconcile.ReasonNoEngines || took != 3*time.Second {
 				w.Errorf("refused with %+v after %s", u, took)
 			}
-			refusal := make(chan *reconcile.Unavailable)
+			refusal := make(chan error)
 			go func() {
-				u, _ := w.refused(official)
-				refusal <- u
+				_, err := w.pool.Acquire(w.Context(), official)
+				refusal <- err
 			}()
 			w.pass(time.Second)
 			w.ail("static-2", "") // and turns out not to be
-			if u := <-refusal; u.Reason != reconcile.ReasonNoOfficial {
-				w.Errorf("refused with %+v", u)
+			err := <-refusal
+			if u, ok := errors.AsType[*reconcile.Unavailable](err); !ok || u.Reason != reconcile.ReasonNoOfficial {
+				w.Errorf("refused with %v", err)
 			}
 		})
 	})

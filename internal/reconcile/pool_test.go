@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -391,24 +392,19 @@ func TestShutdown(t *testing.T) {
 	inWorld(t, native, testPolicy(), func(w *world) {
 		w.pass(time.Minute)
 		slot := w.playing()
-		waited := make(chan *reconcile.Unavailable)
-		go func() {
-			u, _ := w.refused(reconcile.Request{Exclude: []string{"engine-1", "engine-2", "x"}, Official: false, Wait: time.Hour})
-			waited <- u
-		}()
-		if u := <-waited; u.Reason != reconcile.ReasonAllTried {
-			w.Fatalf("refused with %+v", u)
-		}
 		w.provider.Inject(memory.OpStart, memory.Hang)
 		w.provider.Crash("engine-1", "exit status 2")
+		w.pass(0)
+		waited := make(chan error)
 		go func() {
-			u, _ := w.refused(reconcile.Request{Exclude: []string{"engine-2"}})
-			waited <- u
+			_, err := w.pool.Acquire(w.Context(), reconcile.Request{Exclude: []string{"engine-2"}})
+			waited <- err
 		}()
 		w.pass(0)
 		w.shutdown()
-		if u := <-waited; u.Reason != reconcile.ReasonClosed || u.RetryAfter <= 0 {
-			w.Errorf("refused with %+v", u)
+		err := <-waited
+		if u, ok := errors.AsType[*reconcile.Unavailable](err); !ok || u.Reason != reconcile.ReasonClosed || u.RetryAfter <= 0 {
+			w.Errorf("refused with %v", err)
 		}
 		if u, _ := w.refused(reconcile.Request{}); u.Reason != reconcile.ReasonClosed {
 			w.Errorf("refused with %+v", u)
