@@ -242,6 +242,19 @@ func TestBroadcastDecodes(t *testing.T) {
 	}
 }
 
+func TestPictureNeedsNoEscapes(t *testing.T) {
+	t.Parallel()
+	raw := [][]byte{sequenceParameters(), pictureParameters(), keySlice()}
+	for i := 1; i < framesPerSecond; i++ {
+		raw = append(raw, skipSlice(i))
+	}
+	for _, p := range raw {
+		if bytes.Contains(p, []byte{0, 0}) || p[len(p)-1] == 0 {
+			t.Errorf("% x", p)
+		}
+	}
+}
+
 // Whatever the room, one of the two start codes leaves an SEI that fits.
 func TestSEIFitsAnyRoom(t *testing.T) {
 	t.Parallel()

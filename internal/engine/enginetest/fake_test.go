@@ -456,6 +456,42 @@ func TestHLS(t *testing.T) {
 	})
 }
 
+func TestServices(t *testing.T) {
+	t.Parallel()
+	inBubble(t, enginetest.Config{}, func(t *testing.T, w wire) {
+		const api = "/server/api?api_version=3&method="
+		unknown := strings.Repeat("0", 40)
+		start := time.Now()
+		for target, want := range map[string]string{
+			api + "get_status":                                                 `{"result":{"playlist_loaded":true,"version":{"code":3020300,"platform":"linux","version":"3.2.3"}}}`,
+			api + "get_network_connection_status":                              `{"result":{"connected":true}}`,
+			api + "get_content_id&infohash=" + liveInfohash:                    `{"result":{"content_id":"` + liveID + `"}}`,
+			api + "nothing":                                                    `{"error":{"code":0,"message":"unknown method"}}`,
+			api + "analyze_content&query=gopher:x":                             `{"error":{"code":0,"message":"unknown protocol"}}`,
+			api + "get_media_files&content_id=" + unknown:                      `{"error":{"code":0,"message":"cannot get transport file"}}`,
+			api + "analyze_content&query=http:%2F%2Fe%2Fx.torrent":             `{"error":{"code":0,"message":"cannot get transport file"}}`,
+			"/server/api?method=get_status":                                    `{"error":"access denied","result":null}`,
+			"/webui/api/service?method=get_version":                            `{"error":null,"result":{"code":3020300,"platform":"linux","version":"3.2.3","websocket_port":43879}}`,
+			"/webui/api/service?method=x":                                      `{"error":"unknown method","result":null}`,
+			"/ace/cmd/" + liveInfohash + "/0?method=set_stream&stream_index=1": `{"error":"unknown method","response":null}`,
+		} {
+			if _, got := w.get(target); strings.TrimSpace(got) != want {
+				t.Errorf("%s: %s, want %s", target, got, want)
+			}
+		}
+		if took := time.Since(start); took != 2*4600*time.Millisecond {
+			t.Errorf("two unknown contents took %v", took)
+		}
+		_, got := w.get(api + "analyze_content&query=" + url.QueryEscape("magnet:?xt=urn:btih:"+vodInfohash))
+		if !strings.Contains(got, `"infohash":"`+vodInfohash+`","is_live":0`) {
+			t.Error(got)
+		}
+		if n := w.f.Counters(); n.Opens != 0 || n.VersionCalls != 1 {
+			t.Errorf("%+v", n)
+		}
+	})
+}
+
 // Two fakes send the same bytes at the same time.
 func TestFakesAgree(t *testing.T) {
 	t.Parallel()

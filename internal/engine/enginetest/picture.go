@@ -187,23 +187,10 @@ func (b *bits) done() []byte {
 	return b.out
 }
 
-// nal wraps a raw byte sequence into a NAL unit of the byte stream format.
+// nal wraps a raw byte sequence into a NAL unit of the byte stream format. None
+// of those below has two zero bytes in a row, so that none needs escaping.
 func nal(header byte, raw []byte) []byte {
-	out := []byte{0, 0, 0, 1, header}
-	zeros := 0
-	for _, c := range raw {
-		if zeros == 2 && c <= 3 {
-			out = append(out, 3) // emulation prevention
-			zeros = 0
-		}
-		out = append(out, c)
-		if c == 0 {
-			zeros++
-		} else {
-			zeros = 0
-		}
-	}
-	return out
+	return append([]byte{0, 0, 0, 1, header}, raw...)
 }
 
 const (
