@@ -3,7 +3,6 @@ package stream
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/acequia-tv/acequia/internal/content"
@@ -12,15 +11,13 @@ import (
 )
 
 // conn is a session on an engine with the slot it takes and, once it plays
-// live, the source. Whoever holds a conn ends it with stop.
+// live, the source. Whoever holds a conn gives it to [Hub.retire] in the end.
 type conn struct {
 	hub     *Hub
 	slot    *Slot
 	opened  time.Time
 	session *engine.Session
 	source  *upstream.Source // nil for finite content
-
-	stopOnce sync.Once
 }
 
 // abandonTimeout bounds how long an open that nobody waits for any more is
@@ -81,29 +78,6 @@ func (c *conn) open(ctx context.Context, as content.Selector) error {
 		c.hub.reapSession(c.slot.Client, as, pid)
 	})
 	return context.Cause(ctx)
-}
-
-// stop ends the source and the session and gives the slot back. It returns
-// when the engine has answered, or its time was up. It may be called more than
-// once.
-func (c *conn) stop() {
-	c.stopOnce.Do(func() {
-		if c.source != nil {
-			c.source.Stop(nil)
-		}
-		c.hub.stopSession(c.slot.Client, c.session)
-		c.slot.Release()
-	})
-}
-
-// stopSession stops a session, within [engine.StopTimeout].
-func (h *Hub) stopSession(client *engine.Client, session *engine.Session) {
-	ctx, cancel := context.WithTimeout(context.Background(), engine.StopTimeout)
-	defer cancel()
-	if err := client.Stop(ctx, session); err != nil {
-		h.log.Warn("engine did not confirm the end of a session; it expires by itself",
-			"engine", client.Base(), "infohash", session.Infohash, "err", err)
-	}
 }
 
 // reapSession ends the session that an open without an answer may have left:

@@ -23,6 +23,7 @@ type file struct {
 
 	mu     sync.Mutex // guards what follows; never held across I/O
 	conns  []*fileConn
+	failed []string // engines that failed this file, each once
 	closed bool
 }
 
@@ -60,11 +61,9 @@ func (f *file) close() {
 	conns := f.conns
 	f.conns = nil
 	f.mu.Unlock()
-	var all sync.WaitGroup
 	for _, fc := range conns {
-		all.Go(fc.conn.stop)
+		f.stream.hub.retire(fc.conn)
 	}
-	all.Wait()
 }
 
 // Fetch asks an engine for a range of a finite content. An engine that fails
@@ -161,7 +160,7 @@ func (f *file) pick(ctx context.Context, host string, deadline time.Time) (*file
 	for {
 		f.mu.Lock()
 		fc, former := f.suitable(host)
-		used := f.engines()
+		not := avoid{failed: slices.Clone(f.failed), busy: f.engines()}
 		closed := f.closed
 		f.mu.Unlock()
 		switch {
@@ -173,11 +172,11 @@ func (f *file) pick(ctx context.Context, host string, deadline time.Time) (*file
 		case fc != nil:
 			return fc, nil
 		}
-		opened := f.opening.DoChan("", func() (any, error) { return nil, f.add(used, deadline) })
+		opened := f.opening.DoChan("", func() (any, error) { return nil, f.add(not, deadline) })
 		select {
 		case r := <-opened:
 			if err := r.Err; err != nil {
-				if asError(err).Code == CodeExhausted && len(used) > 0 {
+				if asError(err).Code == CodeExhausted && len(not.busy) > 0 {
 					return nil, &Error{Code: CodeBusy, RetryAfter: retrySoon, Err: err}
 				}
 				return nil, err
@@ -223,17 +222,17 @@ func (f *file) engines() []string {
 }
 
 // add opens one more session, on an engine that has none.
-func (f *file) add(used []string, deadline time.Time) error {
+func (f *file) add(not avoid, deadline time.Time) error {
 	ctx, cancel := context.WithDeadlineCause(f.stream.ctx, deadline, errStartTimeout)
 	defer cancel()
-	c, err := f.stream.open(ctx, used)
+	c, err := f.stream.open(ctx, not)
 	if err != nil {
 		return err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed || c.session.Live {
-		f.stream.hub.work.Go(c.stop)
+		f.stream.hub.retire(c)
 		return &Error{Code: CodeEngine, Err: errors.New("the content changed its nature")}
 	}
 	f.conns = append(f.conns, &fileConn{conn: c})
@@ -245,6 +244,9 @@ func (f *file) drop(fc *fileConn, why error) {
 	f.mu.Lock()
 	gone := fc.broken
 	fc.broken = true
+	if id := fc.conn.slot.EngineID; !slices.Contains(f.failed, id) {
+		f.failed = append(f.failed, id)
+	}
 	f.conns = slices.DeleteFunc(f.conns, func(o *fileConn) bool { return o == fc })
 	f.mu.Unlock()
 	if gone {
@@ -253,5 +255,5 @@ func (f *file) drop(fc *fileConn, why error) {
 	f.stream.log.Warn("engine failed, file goes on elsewhere", "engine", fc.conn.slot.EngineID, "err", why)
 	f.stream.hub.emit(Event{Kind: EventSource, Stream: f.stream, Engine: fc.conn.slot.EngineID, Err: why})
 	fc.conn.slot.Report(fmt.Errorf("file: %w", why))
-	f.stream.retire(fc.conn)
+	f.stream.hub.retire(fc.conn)
 }

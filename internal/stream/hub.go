@@ -45,6 +45,7 @@ type Hub struct {
 	closed  bool
 	streams map[content.Selector]*Stream // by every name
 	known   *infohashes
+	retired map[*retirement]struct{} // sessions being stopped
 }
 
 // NewHub returns a hub that plays on engines. observe is told what happens to
@@ -56,6 +57,7 @@ func NewHub(cfg Config, engines Engines, log *slog.Logger, observe func(Event)) 
 		closing: make(chan struct{}),
 		streams: make(map[content.Selector]*Stream),
 		known:   newInfohashes(),
+		retired: make(map[*retirement]struct{}),
 	}
 }
 
@@ -86,7 +88,7 @@ func (h *Hub) Join(ctx context.Context, want content.Selector, who Client) (*Vie
 		if err != nil {
 			return nil, err
 		}
-		if v == nil { // ending: its sessions are stopped before the next start
+		if v == nil { // ending: another begins as soon as the name is free
 			select {
 			case <-target.done:
 				s = nil
@@ -156,7 +158,6 @@ func (h *Hub) newStream(want content.Selector) *Stream {
 		ready: make(chan struct{}), done: make(chan struct{}),
 		state: StateStarting, started: time.Now(),
 		viewers: make(map[*Viewer]struct{}), opening: make(map[string]int),
-		stopping: make(map[string]chan struct{}),
 	}
 	h.streams[want] = s
 	if name, ok := h.known.name(want); ok {

@@ -26,9 +26,17 @@ type failed struct {
 // maxAttempts bounds the engines that one start bothers.
 const maxAttempts = 4
 
+// avoid says which engines not to try.
+type avoid struct {
+	failed []string // they failed this content before: when all else fails, they are worth another try
+	busy   []string // they play it already, and have room for one session of it: never
+}
+
+// all returns both kinds.
+func (a avoid) all() []string { return slices.Concat(a.failed, a.busy) }
+
 // nextStep decides what to try after the attempts that failed, or that nothing
-// is worth trying. before names engines that failed this content earlier. It is
-// a function of its arguments alone.
+// is worth trying. It is a function of its arguments alone.
 //
 // The rules, the first that fits:
 //   - out of attempts, or the pool has no engine or no slot: stop;
@@ -37,10 +45,10 @@ const maxAttempts = 4
 //     as one (lists mix up the two, and engines do not); a fault that a fresh
 //     session may cure gets a second try on the engines that had it; else stop;
 //   - otherwise: another engine.
-func nextStep(want content.Selector, before []string, tried []failed) (step, bool) {
+func nextStep(want content.Selector, not avoid, tried []failed) (step, bool) {
 	last := tried[len(tried)-1]
-	exclude := slices.Clone(before)
-	curable := len(before) > 0
+	exclude := not.all()
+	curable := len(not.failed) > 0
 	var opened int
 	var guessed, again, missing bool
 	for _, f := range tried {
@@ -65,9 +73,9 @@ func nextStep(want content.Selector, before []string, tried []failed) (step, boo
 	case code == CodeExhausted && want.Kind == content.ContentID && missing && !guessed:
 		as := want
 		as.Kind = content.Infohash
-		return step{as: as, guess: true}, true
+		return step{as: as, exclude: not.busy, guess: true}, true
 	case code == CodeExhausted && curable && !again:
-		return step{as: want, again: true}, true
+		return step{as: want, exclude: not.busy, again: true}, true
 	case code == CodeExhausted, last.step.guess:
 		return step{}, false
 	}

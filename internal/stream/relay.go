@@ -61,7 +61,7 @@ func (s *Stream) relay(c *conn) error {
 	for {
 		err := s.copy(c, t)
 		if s.ctx.Err() != nil {
-			c.stop()
+			s.hub.retire(c)
 			return context.Cause(s.ctx)
 		}
 		s.lose(c, err)
@@ -98,7 +98,7 @@ func (s *Stream) lose(c *conn, err error) {
 	s.setEngine("")
 	c.source.Stop(nil)
 	c.slot.Report(err)
-	s.retire(c)
+	s.hub.retire(c)
 }
 
 // replace finds an engine that goes on with the content, and joins its packets
@@ -120,7 +120,7 @@ func (s *Stream) replace(old *conn, t *tape) (*conn, error) {
 		}
 		if err := s.splice(c, t); err != nil {
 			if s.ctx.Err() != nil {
-				c.stop()
+				s.hub.retire(c)
 				return nil, context.Cause(s.ctx)
 			}
 			s.lose(c, err)
@@ -135,12 +135,12 @@ func (s *Stream) replace(old *conn, t *tape) (*conn, error) {
 func (s *Stream) reopen(ctx context.Context, before []string) (*conn, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.hub.cfg.StartTimeout, errStartTimeout)
 	defer cancel()
-	c, err := s.open(ctx, before)
+	c, err := s.open(ctx, avoid{failed: before})
 	if err != nil {
 		return nil, err
 	}
 	if c.source == nil {
-		s.retire(c)
+		s.hub.retire(c)
 		return nil, errors.New("the content is no longer live")
 	}
 	return c, nil

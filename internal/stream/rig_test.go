@@ -226,8 +226,8 @@ func (p *pool) used() int {
 // screen is a viewer that checks every packet it gets.
 type screen struct {
 	verifier *enginetest.Verifier
-	first    time.Time // when the first byte came
-	rate     int // bytes per second that it takes; 0 for all at once
+	first    time.Time     // when the first byte came
+	rate     int           // bytes per second that it takes; 0 for all at once
 	longest  time.Duration // the longest time between two writes
 	last     time.Time
 	stop     func(n int64) bool // whether to leave after n bytes
@@ -284,6 +284,5 @@ func (r *rig) watch(want content.Selector, s *screen, lasting time.Duration) err
 	defer timer.Stop()
 	return v.Relay(ctx, s)
 }
-
 
 var _ Sink = (*screen)(nil)

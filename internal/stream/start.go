@@ -23,11 +23,10 @@ type result struct {
 	err    error
 }
 
-// open brings the content to its first packets on some engine, none of before
-// if others will do. Attempts follow each other as nextStep says; when one is
+// open brings the content to its first packets on some engine. Attempts follow each other as nextStep says; when one is
 // silent for the hedge time, another engine is tried beside it, and the first
 // to deliver wins. What the others opened is stopped.
-func (s *Stream) open(ctx context.Context, before []string) (*conn, error) {
+func (s *Stream) open(ctx context.Context, not avoid) (*conn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	results := make(chan result, maxAttempts*2)
 	running := 0
@@ -41,7 +40,7 @@ func (s *Stream) open(ctx context.Context, before []string) (*conn, error) {
 		s.hub.work.Go(func() {
 			for range late {
 				if r := <-results; r.conn != nil {
-					r.conn.stop()
+					s.hub.retire(r.conn)
 				}
 			}
 		})
@@ -49,7 +48,7 @@ func (s *Stream) open(ctx context.Context, before []string) (*conn, error) {
 
 	hedge := newHedge(s.hub.cfg.Hedge)
 	defer hedge.stop()
-	launch(step{as: s.content, exclude: before})
+	launch(step{as: s.content, exclude: not.all()})
 	var tried []failed
 	for {
 		select {
@@ -65,7 +64,7 @@ func (s *Stream) open(ctx context.Context, before []string) (*conn, error) {
 			s.log.Debug("attempt did not play", "engine", r.engine, "content", r.step.as, "err", r.err)
 			tried = append(tried, failed{step: r.step, engine: r.engine, err: r.err})
 			if ctx.Err() == nil {
-				if st, ok := nextStep(s.content, before, tried); ok {
+				if st, ok := nextStep(s.content, not, tried); ok {
 					hedge.restart()
 					launch(st)
 					continue
@@ -76,15 +75,15 @@ func (s *Stream) open(ctx context.Context, before []string) (*conn, error) {
 			}
 		case <-hedge.C():
 			if running < 2 {
-				launch(step{as: s.content, exclude: s.busyWith(before, tried)})
+				launch(step{as: s.content, exclude: s.busyWith(not, tried)})
 			}
 		}
 	}
 }
 
 // busyWith returns the engines that have had their try, or are having it.
-func (s *Stream) busyWith(before []string, tried []failed) []string {
-	exclude := append([]string(nil), before...)
+func (s *Stream) busyWith(not avoid, tried []failed) []string {
+	exclude := not.all()
 	for _, f := range tried {
 		if f.engine != "" {
 			exclude = append(exclude, f.engine)
@@ -135,7 +134,7 @@ func (s *Stream) attempt(ctx context.Context, st step) result {
 // bring opens c's session and, for live content, its source. When it fails,
 // c is given back.
 func (s *Stream) bring(ctx context.Context, c *conn, st step) error {
-	if err := s.awaitRetired(ctx, c.slot.EngineID); err != nil {
+	if err := s.hub.awaitRetired(ctx, c.slot.EngineID, st.as); err != nil {
 		c.slot.Release()
 		return err
 	}
@@ -147,7 +146,7 @@ func (s *Stream) bring(ctx context.Context, c *conn, st step) error {
 		return &mergedError{into: owner}
 	}
 	if c.session.Encrypted {
-		c.stop()
+		s.hub.retire(c)
 		return &Error{Code: CodeRefused, Detail: "the content is encrypted, which engines play to their own player only"}
 	}
 	if !c.session.Live {
@@ -155,7 +154,7 @@ func (s *Stream) bring(ctx context.Context, c *conn, st step) error {
 	}
 	src, err := upstream.Start(ctx, c.slot.Client, c.session, s.hub.cfg.StallTimeout)
 	if err != nil {
-		c.stop()
+		s.hub.retire(c)
 		return err
 	}
 	c.source = src

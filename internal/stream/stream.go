@@ -37,8 +37,8 @@ type Stream struct {
 	// ready is closed when the start is decided: the stream plays, was merged
 	// into another, or failed.
 	ready chan struct{}
-	// done is closed when the stream holds no session any more and its names
-	// are free.
+	// done is closed when the stream has given up its sessions and its names are
+	// free.
 	done chan struct{}
 
 	mu       sync.Mutex // guards what follows; never held across I/O
@@ -54,9 +54,6 @@ type Stream struct {
 	file     *file          // set with StateFile
 	changes  int            // of engine, since the start
 	opening  map[string]int // attempts under way, by engine id
-	// stopping holds, by engine id, a channel that is closed once the session
-	// that failed there is stopped.
-	stopping map[string]chan struct{}
 }
 
 // outcome tells, once ready is closed, into which stream s was merged, or why
@@ -84,7 +81,7 @@ func (s *Stream) adopt(c *conn) {
 		c.slot.Release()
 		return
 	}
-	c.stop()
+	s.hub.retire(c)
 }
 
 // attach adds a viewer, or returns nil when the stream is ending.
@@ -129,7 +126,7 @@ func (s *Stream) endIfIdle() {
 	}
 }
 
-// run is the stream's life. It returns when every session is stopped.
+// run is the stream's life.
 func (s *Stream) run() {
 	defer close(s.done)
 	defer s.hub.forget(s)
@@ -192,7 +189,7 @@ func (s *Stream) setEngine(id string) {
 func (s *Stream) start() (*conn, error) {
 	ctx, cancel := context.WithTimeoutCause(s.ctx, s.hub.cfg.StartTimeout, errStartTimeout)
 	defer cancel()
-	c, err := s.open(ctx, nil)
+	c, err := s.open(ctx, avoid{})
 	var same *mergedError
 	if errors.As(err, &same) {
 		s.mu.Lock()
@@ -202,40 +199,4 @@ func (s *Stream) start() (*conn, error) {
 		return nil, nil
 	}
 	return c, err
-}
-
-// retire stops a conn that is of no use any more, without waiting for it. The
-// engine gets no other session of this content until that is done: it has one
-// per infohash, and stopping the old one would stop the new one with it.
-func (s *Stream) retire(c *conn) {
-	done := make(chan struct{})
-	s.mu.Lock()
-	s.stopping[c.slot.EngineID] = done
-	s.mu.Unlock()
-	s.hub.work.Go(func() {
-		c.stop()
-		s.mu.Lock()
-		if s.stopping[c.slot.EngineID] == done {
-			delete(s.stopping, c.slot.EngineID)
-		}
-		s.mu.Unlock()
-		close(done)
-	})
-}
-
-// awaitRetired waits until no session of this content is being stopped on an
-// engine.
-func (s *Stream) awaitRetired(ctx context.Context, engineID string) error {
-	s.mu.Lock()
-	done := s.stopping[engineID]
-	s.mu.Unlock()
-	if done == nil {
-		return nil
-	}
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
