@@ -137,9 +137,15 @@ func TestOpensPerEngineAreBounded(t *testing.T) {
 				if u.Reason != reconcile.ReasonBusy || took != 5*time.Second {
 					w.Errorf("refused with %+v after %s", u, took)
 				}
-				end.end(first)
-				end.end(first) // counts once
-				third := w.acquire(reconcile.Request{})
+				time.AfterFunc(time.Second, func() {
+					end.end(first)
+					end.end(first) // counts once
+				})
+				begun := time.Now()
+				third, err := w.pool.Acquire(w.Context(), reconcile.Request{})
+				if took := time.Since(begun); err != nil || took != time.Second {
+					w.Fatalf("served after %s: %v", took, err)
+				}
 				if u, _ := w.refused(reconcile.Request{Wait: 1}); u.Reason != reconcile.ReasonBusy {
 					w.Errorf("refused with %+v", u)
 				}
@@ -241,6 +247,56 @@ func TestAcquireEndsWithItsContext(t *testing.T) {
 		}
 		slot.Release()
 		w.expect("engine-1 ready 0/1")
+	})
+}
+
+// A slot that is given in the moment its taker gives up is not lost.
+func TestAcquireWithAnEndedContext(t *testing.T) {
+	inWorld(t, native, testPolicy(), func(w *world) {
+		w.pass(time.Minute)
+		ctx, cancel := context.WithCancel(w.Context())
+		cancel()
+		for range 100 {
+			if slot, err := w.pool.Acquire(ctx, reconcile.Request{}); err == nil {
+				slot.Release()
+			} else if !errors.Is(err, context.Canceled) {
+				w.Fatal(err)
+			}
+		}
+		w.expect("engine-1 ready 0/2", "engine-2 ready 0/2")
+	})
+}
+
+// Whoever waits is served when an engine comes to life, and refused when hope
+// ends, whatever the provider does meanwhile.
+func TestWaitersAreServedPromptly(t *testing.T) {
+	t.Run("an engine comes to life while the provider hangs", func(t *testing.T) {
+		inWorld(t, memory.Config{Fixed: true}, testPolicy(), func(w *world) {
+			w.ail("static-1", "error")
+			w.add(false, "static-1")
+			w.pass(time.Minute)
+			w.provider.Inject(memory.OpList, memory.Hang)
+			w.pass(2 * time.Second)
+			w.ail("static-1", "")
+			begun := time.Now()
+			slot, err := w.pool.Acquire(w.Context(), reconcile.Request{})
+			if took := time.Since(begun); err != nil || took > 10*time.Second {
+				w.Fatalf("served after %s: %v", took, err)
+			}
+			slot.Release()
+		})
+	})
+	t.Run("the last hope vanishes", func(t *testing.T) {
+		inWorld(t, memory.Config{Fixed: true}, testPolicy(), func(w *world) {
+			w.ail("static-2", "error")
+			w.add(false, "static-1", "static-2")
+			w.pass(time.Minute)
+			time.AfterFunc(time.Second, func() { w.provider.Remove("static-2") })
+			u, took := w.refused(reconcile.Request{Exclude: []string{"static-1"}})
+			if u.Reason != reconcile.ReasonAllTried || took != time.Second {
+				w.Errorf("refused with %+v after %s", u, took)
+			}
+		})
 	})
 }
 

@@ -1,8 +1,11 @@
 package reconcile_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -121,6 +124,14 @@ func TestCrashLoop(t *testing.T) {
 		if got := w.provider.Calls(memory.OpStart); got != before+1 {
 			w.Error("an engine that had lasted was not replaced at once")
 		}
+
+		w.pass(5 * time.Minute)
+		w.provider.Inject(memory.OpStart, memory.NotDone)
+		w.provider.Crash(w.pool.Snapshot().Engines[0].ID, "exit status 2")
+		w.pass(10 * time.Second)
+		if !w.pool.Ready() {
+			w.Error("old failures still delay starts")
+		}
 	})
 }
 
@@ -142,7 +153,9 @@ func TestProviderFaults(t *testing.T) {
 		{"an inventory that hangs", memory.OpList, []memory.Fault{memory.Hang}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			inWorld(t, native, testPolicy(), func(w *world) {
+			policy := testPolicy()
+			policy.StartTimeout = 20 * time.Second // less than a call may take
+			inWorld(t, native, policy, func(w *world) {
 				w.provider.Inject(test.op, test.faults...)
 				w.pass(10 * time.Minute)
 				if test.op == memory.OpStop {
@@ -168,8 +181,8 @@ func TestProviderFaults(t *testing.T) {
 	}
 }
 
-// A provider whose stops do nothing is not asked without a pause.
-func TestStopWithoutEffectIsPaced(t *testing.T) {
+// A provider whose stops fail is not asked without a pause.
+func TestFailedStopsArePaced(t *testing.T) {
 	inWorld(t, native, testPolicy(), func(w *world) {
 		faults := make([]memory.Fault, 1000)
 		for i := range faults {
@@ -305,12 +318,141 @@ func TestEngineThatVanishes(t *testing.T) {
 			w.Error("the slot was not drained")
 		}
 		w.expect()
-		slot.Report(reconcile.Outcome{Kind: reconcile.Failed})
+		for range 3 {
+			slot.Report(reconcile.Outcome{Kind: reconcile.Failed})
+		}
 		slot.Release()
+		if w.told(reconcile.EventDegraded) != 0 {
+			w.Error("an engine that is gone was judged")
+		}
+		before := w.probed(urlOf("static-1"))
+		w.pass(time.Hour)
+		if got := w.probed(urlOf("static-1")); got != before {
+			w.Errorf("an engine that is gone was probed %d times", got-before)
+		}
 
 		w.add(false, "static-1")
 		w.pass(0)
 		w.expect("static-1 ready 0/2")
+	})
+}
+
+// A failed engine that cannot be replaced is lost to its slots all the same.
+func TestFixedEngineThatFails(t *testing.T) {
+	inWorld(t, memory.Config{Fixed: true}, testPolicy(), func(w *world) {
+		w.add(false, "static-1")
+		w.pass(0)
+		slot := w.playing()
+		w.provider.Crash("static-1", "out of memory")
+		w.pass(time.Minute)
+		w.expect("static-1 failed 1/2")
+		if !strings.Contains(slot.DrainReason(), "out of memory") {
+			w.Errorf("drained because %q", slot.DrainReason())
+		}
+		if w.told(reconcile.EventLost) != 1 {
+			w.Error("the loss was not told once")
+		}
+	})
+}
+
+// An engine that fails while it is probed has failed, and nothing else.
+func TestLateProbesAreIgnored(t *testing.T) {
+	inWorld(t, memory.Config{Fixed: true}, testPolicy(), func(w *world) {
+		w.add(false, "static-1")
+		w.pass(time.Second)
+		w.ail("static-1", "hang")
+		w.pass(15 * time.Second) // in the third probe that hangs
+		w.provider.Crash("static-1", "out of memory")
+		w.pass(time.Minute)
+		w.expect("static-1 failed 0/2")
+		if w.told(reconcile.EventUnhealthy) != 0 {
+			w.Error("a failed engine was called unhealthy")
+		}
+	})
+}
+
+func TestEngineThatMoves(t *testing.T) {
+	inWorld(t, memory.Config{Fixed: true}, testPolicy(), func(w *world) {
+		w.add(false, "static-1")
+		w.pass(time.Second)
+		w.ail("elsewhere", "error")
+		w.provider.Add(provider.Engine{ID: "static-1", State: provider.Running, URL: urlOf("elsewhere")})
+		w.pass(20 * time.Second)
+		w.expect("static-1 unhealthy 0/2")
+	})
+}
+
+// What is being stopped takes no part in anything any more, even when it comes
+// to life again.
+func TestEngineBeingStopped(t *testing.T) {
+	policy := testPolicy()
+	policy.Min, policy.Max = 1, 1
+	inWorld(t, native, policy, func(w *world) {
+		w.pass(time.Minute)
+		w.provider.Inject(memory.OpStop, memory.Hang)
+		w.ail("engine-1", "error")
+		w.pass(40 * time.Second)
+		w.expect("engine-1 stopping 0/2")
+		w.ail("engine-1", "")
+		w.provider.Add(provider.Engine{ID: "engine-1", State: provider.Running, URL: urlOf("engine-1"), StartedAt: time.Now()})
+		w.pass(15 * time.Second)
+		w.expect("engine-1 stopping 0/2")
+		if w.told(reconcile.EventRecovered) != 0 || w.told(reconcile.EventReady) != 1 {
+			w.Error("an engine being stopped was judged")
+		}
+		w.pass(time.Hour)
+		w.expect("engine-1 ready 0/2") // its stop failed, and it is well
+	})
+}
+
+func TestNumbersAreNotReused(t *testing.T) {
+	inWorld(t, native, testPolicy(), func(w *world) {
+		w.pass(2 * time.Minute)
+		w.provider.Remove("engine-2")
+		w.pass(startDelay)
+		w.expect("engine-1 ready 0/2", "engine-3 ready 0/2")
+	})
+}
+
+// Engines that never become ready are started ever more slowly.
+func TestStartsThatTimeOutArePaced(t *testing.T) {
+	policy := testPolicy()
+	policy.Min, policy.Max, policy.StartTimeout = 1, 1, 4*time.Second
+	inWorld(t, native, policy, func(w *world) {
+		for n := range 500 {
+			w.ail(fmt.Sprintf("engine-%d", n+1), "error")
+		}
+		w.pass(20 * time.Minute)
+		if got := w.provider.Calls(memory.OpStart); got < 15 || got > 30 {
+			w.Errorf("%d starts in twenty minutes", got)
+		}
+	})
+}
+
+// stubborn is a provider whose stops succeed and change nothing.
+type stubborn struct {
+	*memory.Provider
+	stops *atomic.Int32
+}
+
+func (s stubborn) Stop(context.Context, string) error {
+	s.stops.Add(1)
+	return nil
+}
+
+func TestStopsWithoutEffectArePaced(t *testing.T) {
+	var stops atomic.Int32
+	wrap := func(p *memory.Provider) provider.Provider { return stubborn{p, &stops} }
+	inWorldOf(t, native, wrap, testPolicy(), func(w *world) {
+		w.pass(time.Minute)
+		w.provider.Crash("engine-1", "exit status 2")
+		w.pass(10 * time.Minute)
+		if got := stops.Load(); got < 10 || got > 18 {
+			w.Errorf("%d stops in ten minutes", got)
+		}
+		if w.told(reconcile.EventStopped) != 0 {
+			w.Error("an engine that is still there was called stopped")
+		}
 	})
 }
 
@@ -342,9 +484,14 @@ func TestIdleEnginesGo(t *testing.T) {
 		for range 4 {
 			slots = append(slots, w.playing())
 		}
+		w.pass(500 * time.Millisecond) // between two looks at everything
+		begun := time.Now()
 		slot, err := w.pool.Acquire(w.Context(), reconcile.Request{})
 		if err != nil {
 			w.Fatal(err)
+		}
+		if took := time.Since(begun); took != startDelay {
+			w.Errorf("an engine for the fifth was there after %s", took)
 		}
 		w.expect("engine-1 ready 2/2", "engine-2 ready 2/2", "engine-3 ready 1/2")
 		for _, s := range append(slots, slot) {
@@ -391,7 +538,7 @@ func TestDegradedEngineIsReplaced(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	inWorld(t, native, testPolicy(), func(w *world) {
 		w.pass(time.Minute)
-		slot := w.playing()
+		slot := w.acquire(reconcile.Request{Exclude: []string{"engine-1"}})
 		w.provider.Inject(memory.OpStart, memory.Hang)
 		w.provider.Crash("engine-1", "exit status 2")
 		w.pass(0)
@@ -401,6 +548,9 @@ func TestShutdown(t *testing.T) {
 			waited <- err
 		}()
 		w.pass(0)
+		if drained(slot) {
+			w.Error("the slot was drained too early")
+		}
 		w.shutdown()
 		err := <-waited
 		if u, ok := errors.AsType[*reconcile.Unavailable](err); !ok || u.Reason != reconcile.ReasonClosed || u.RetryAfter <= 0 {

@@ -24,9 +24,7 @@ type Slot struct {
 	drainOnce sync.Once
 	reason    string // set before draining is closed
 
-	// Guarded by pool.mu.
-	opening  bool
-	released bool
+	opening bool // guarded by pool.mu; counts in member.opening
 }
 
 // OutcomeKind is what came of a session.
@@ -89,10 +87,9 @@ func (s *Slot) Release() {
 	p := s.pool
 	p.mu.Lock()
 	defer p.unlock()
-	if s.released {
+	if _, claimed := s.member.slots[s]; !claimed {
 		return
 	}
-	s.released = true
 	if s.opening {
 		s.opened()
 	}

@@ -29,6 +29,7 @@ type world struct {
 	mu       sync.Mutex
 	sick     map[string]string // guarded by mu; URL to what is wrong with it: "error", "hang"
 	official map[string]bool   // guarded by mu; by URL
+	probes   map[string]int    // guarded by mu; by URL
 }
 
 // startDelay is how long an engine in memory takes to start.
@@ -46,6 +47,12 @@ func testPolicy() pool.Policy {
 // inWorld runs the test in a bubble in which the pool runs already.
 func inWorld(t *testing.T, engines memory.Config, policy pool.Policy, test func(w *world)) {
 	t.Helper()
+	inWorldOf(t, engines, func(p *memory.Provider) provider.Provider { return p }, policy, test)
+}
+
+// inWorldOf is inWorld with a pool that sees the engines through wrap.
+func inWorldOf(t *testing.T, engines memory.Config, wrap func(*memory.Provider) provider.Provider, policy pool.Policy, test func(w *world)) {
+	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{
@@ -54,9 +61,10 @@ func inWorld(t *testing.T, engines memory.Config, policy pool.Policy, test func(
 			events:   event.NewLog(1000),
 			sick:     make(map[string]string),
 			official: make(map[string]bool),
+			probes:   make(map[string]int),
 		}
 		w.pool = reconcile.New(reconcile.Config{
-			Provider: w.provider,
+			Provider: wrap(w.provider),
 			Probe:    w.probe,
 			Events:   w.events,
 			Log:      slog.New(slog.NewTextHandler(t.Output(), nil)),
@@ -80,6 +88,7 @@ func inWorld(t *testing.T, engines memory.Config, policy pool.Policy, test func(
 func (w *world) probe(ctx context.Context, url string) (reconcile.Identity, error) {
 	w.mu.Lock()
 	sick, official := w.sick[url], w.official[url]
+	w.probes[url]++
 	w.mu.Unlock()
 	switch sick {
 	case "error":
@@ -98,6 +107,13 @@ func (w *world) ail(id, sickness string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sick[urlOf(id)] = sickness
+}
+
+// probed returns how often an engine was probed.
+func (w *world) probed(url string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.probes[url]
 }
 
 // add puts engines of someone else into the world.
