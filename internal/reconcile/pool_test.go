@@ -394,6 +394,8 @@ func TestEngineBeingStopped(t *testing.T) {
 		w.pass(40 * time.Second)
 		w.expect("engine-1 stopping 0/2")
 		w.ail("engine-1", "")
+		w.pass(12 * time.Second)
+		w.expect("engine-1 stopping 0/2")
 		w.provider.Add(provider.Engine{ID: "engine-1", State: provider.Running, URL: urlOf("engine-1"), StartedAt: time.Now()})
 		w.pass(15 * time.Second)
 		w.expect("engine-1 stopping 0/2")
@@ -494,10 +496,15 @@ func TestIdleEnginesGo(t *testing.T) {
 			w.Errorf("an engine for the fifth was there after %s", took)
 		}
 		w.expect("engine-1 ready 2/2", "engine-2 ready 2/2", "engine-3 ready 1/2")
-		for _, s := range append(slots, slot) {
+		slots = append(slots, slot)
+		for _, s := range slots {
 			s.Release()
 		}
-		w.pass(policy.IdleTTL - time.Second)
+		w.pass(policy.IdleTTL / 2)
+		for _, s := range slots {
+			s.Release() // is no use of the engine any more
+		}
+		w.pass(policy.IdleTTL/2 - time.Second)
 		if got := len(w.engines()); got != 3 {
 			w.Errorf("too soon the engines are %q", w.engines())
 		}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"slices"
 	"strings"
@@ -37,11 +38,7 @@ func engine(args []string) int {
 	fault := args[len(args)-1]
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)
-	orphaned := make(chan struct{})
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		close(orphaned)
-	}()
+	orphaned := contextOf(os.Stdin).Done()
 
 	switch fault {
 	case "--test=usage":
@@ -52,6 +49,17 @@ func engine(args []string) int {
 		return 0
 	case "--test=deaf":
 		select {}
+	case "--test=heir": // outlives the engine that started it, with its output open
+		<-orphaned
+		return 0
+	case "--test=family":
+		heir := exec.Command(os.Args[0], "--test=heir")
+		heir.Env = environment("engine")
+		heir.Stdin, heir.Stdout, heir.Stderr = os.Stdin, os.Stdout, os.Stderr
+		if err := heir.Start(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 	case "--test=garbage":
 		fmt.Println("hello")
 		fmt.Println(`{"event":"ready","url":`)

@@ -14,8 +14,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,6 +54,13 @@ func TestArguments(t *testing.T) {
 	}
 	if got := strings.Split(get(t, e.URL+"/args"), "\n"); !slices.Equal(got, want) {
 		t.Errorf("run with %q", got)
+	}
+	pid, err := strconv.Atoi(get(t, e.URL+"/pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if group, err := syscall.Getpgid(pid); err != nil || group != pid {
+		t.Errorf("process %d is in the group %d (%v), and shares the terminal's signals", pid, group, err)
 	}
 }
 
@@ -131,6 +140,18 @@ func TestStopOfAnEngineThatHangs(t *testing.T) {
 				t.Errorf("the data directory is still there: %v", err)
 			}
 		})
+	}
+}
+
+// What an engine started must not keep it from being stopped.
+func TestStopOfAnEngineWithHeirs(t *testing.T) {
+	t.Parallel()
+	p := open(t, native.Config{Args: []string{"--test=family"}})
+	running(t, p, "engine-1")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := p.Stop(ctx, "engine-1"); err != nil {
+		t.Errorf("Stop: %v", err)
 	}
 }
 
