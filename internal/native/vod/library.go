@@ -95,18 +95,16 @@ func startingNodes(nodes []netip.AddrPort) func(string) dht.StartingNodesGetter 
 	}
 }
 
-// quiet passes on what the library logs, two levels lower: what it calls an
-// error is often an address that does not answer.
+// quiet passes on the warnings and errors of the library for debugging: most
+// are about an address that does not answer, or a read that was given up.
 type quiet struct{ slog.Handler }
 
-const quieter = slog.LevelWarn - slog.LevelDebug
-
 func (q quiet) Enabled(ctx context.Context, l slog.Level) bool {
-	return l >= slog.LevelWarn && q.Handler.Enabled(ctx, l-quieter)
+	return l >= slog.LevelWarn && q.Handler.Enabled(ctx, slog.LevelDebug)
 }
 
 func (q quiet) Handle(ctx context.Context, r slog.Record) error {
-	r.Level -= quieter
+	r.Level = slog.LevelDebug
 	return q.Handler.Handle(ctx, r)
 }
 

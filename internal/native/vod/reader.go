@@ -79,12 +79,18 @@ func (r *reader) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
+	b = b[:min(int64(len(b)), r.size-pos)] // the library goes on into the next file
 	if err := r.move(pos); err != nil {
 		return 0, r.wrap(err)
 	}
 	r.since.Store(time.Now().UnixNano())
 	r.swarm.client.someoneWaits()
 	n, err := r.lib.Read(b)
+	for n == 0 && errors.Is(err, errEvicted) && r.ctx.Err() == nil {
+		// It went just before it was protected. The library knows by now and
+		// asks for it again.
+		n, err = r.lib.Read(b)
+	}
 	r.since.Store(0)
 	if n > 0 {
 		r.begun.Store(true)

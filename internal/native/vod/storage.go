@@ -18,11 +18,12 @@ func (o swarmStorage) OpenTorrent(_ context.Context, info *metainfo.Info, _ meta
 	if err != nil {
 		return storage.TorrentImpl{}, err
 	}
-	capacity := func() (int64, bool) { return st.window.Load(), true }
+	// No Capacity: with one, a read of the library that fails is tried again
+	// without end, even when its context has ended. What is asked for fits the
+	// window because readahead and pins do.
 	return storage.TorrentImpl{
 		Piece:     func(p metainfo.Piece) storage.PieceImpl { return pieceStorage{st, p.Index()} },
 		NewReader: func() storage.TorrentReader { return contentReader{st} },
-		Capacity:  &capacity,
 		// What was fetched outlives the swarm; the client closes the cache.
 		Close: func() error { return nil },
 	}, nil
