@@ -40,6 +40,7 @@ type Invocation struct {
 	Settings *config.Settings // Config with the origin of each value
 	Log      *slog.Logger     // by log.level and log.format, to standard error
 	Build    telemetry.Build
+	Stdin    io.Reader
 	Stdout   io.Writer // for results; logs go elsewhere
 }
 
@@ -47,6 +48,7 @@ type Invocation struct {
 type Process struct {
 	Args     []string // without the name of the program
 	Environ  []string // NAME=value pairs
+	Stdin    io.Reader
 	Stdout   io.Writer
 	Stderr   io.Writer
 	Terminal bool // people read Stderr on a terminal

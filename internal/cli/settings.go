@@ -48,6 +48,7 @@ func (f *settingFlags) invocation(c *call) (Invocation, error) {
 		Settings: settings,
 		Log:      log,
 		Build:    c.process.Build,
+		Stdin:    c.process.Stdin,
 		Stdout:   c.process.Stdout,
 	}, nil
 }

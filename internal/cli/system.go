@@ -14,6 +14,7 @@ import (
 type System struct {
 	Args    []string // with the name of the program
 	Environ []string
+	Stdin   *os.File
 	Stdout  *os.File
 	Stderr  *os.File
 	Exit    func(status int)
@@ -28,6 +29,7 @@ func Main(system System, apps Apps) int {
 	return Run(context.Background(), Process{
 		Args:     system.Args[1:],
 		Environ:  system.Environ,
+		Stdin:    system.Stdin,
 		Stdout:   system.Stdout,
 		Stderr:   system.Stderr,
 		Terminal: isTerminal(system.Stderr),

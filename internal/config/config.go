@@ -86,6 +86,7 @@ type Playback struct {
 	StallTimeout time.Duration `yaml:"stall_timeout" default:"5s" min:"100ms" max:"1h" doc:"How long a running stream may deliver nothing before its source counts as failed."`
 	Burst        time.Duration `yaml:"burst" default:"3s" min:"0s" max:"1m" doc:"How far behind live a viewer joins a running stream. That much is sent at once, so that the picture is there at once and survives small gaps."`
 	Hedge        time.Duration `yaml:"hedge" default:"10s" min:"0s" max:"1h" doc:"When an engine has sent nothing for this long while a stream starts, the content is opened on a second engine too, and the first to deliver wins. 0 never opens a second."`
+	Outage       time.Duration `yaml:"outage" default:"60s" min:"0s" max:"1h" doc:"How long viewers are kept while every engine has lost the content, in case it comes back."`
 	Buffer       Size          `yaml:"buffer" default:"32MiB" min:"1MiB" max:"4GiB" doc:"Memory for one stream, shared by all its viewers. A viewer further behind than this skips ahead."`
 	WriteTimeout time.Duration `yaml:"write_timeout" default:"60s" min:"1s" max:"1h" doc:"How long a viewer may take nothing before its connection is closed."`
 }
@@ -97,9 +98,10 @@ type Engine struct {
 	HTTPSCert         string        `yaml:"https_cert" doc:"PEM file with the TLS certificate and its chain. Without one, a self-signed certificate is made once and kept in the data directory."`
 	HTTPSKey          string        `yaml:"https_key" doc:"PEM file with the private key of engine.https_cert."`
 	P2PPort           int           `yaml:"p2p_port" default:"8621" min:"0" max:"65535" doc:"TCP and UDP port for peers. 0 takes any free port."`
+	P2PHost           string        `yaml:"p2p_host" format:"ip" doc:"Address that engine.p2p_port binds to. Empty is every interface, which is what peers need; 127.0.0.1 keeps to this machine."`
 	BindAll           bool          `yaml:"bind_all" default:"false" doc:"Serve the engine API on every interface instead of on loopback only. The API has no password."`
 	CacheLimit        Size          `yaml:"cache_limit" default:"1GiB" min:"16MiB" doc:"Most bytes of content kept, over all content together. The least recently played goes first; what plays stays."`
-	Window            Size          `yaml:"window" default:"128MiB" min:"4MiB" doc:"Most memory for the pieces around the place where one content is played."`
+	Window            Size          `yaml:"window" default:"128MiB" min:"16MiB" doc:"Most memory for the pieces around the place where one content is played."`
 	DiskCache         bool          `yaml:"disk_cache" default:"false" doc:"Keep content on disk in the data directory behind the memory window, up to engine.cache_limit."`
 	InternalBuffering bool          `yaml:"internal_buffering" default:"false" doc:"Hold playback back until engine.buffer of content is there."`
 	Buffer            time.Duration `yaml:"buffer" default:"3s" min:"0s" max:"5m" doc:"How much content engine.internal_buffering waits for, in playing time."`
@@ -109,9 +111,11 @@ type Engine struct {
 	PEX               bool          `yaml:"pex" default:"true" doc:"Find peers by asking peers (peer exchange)."`
 	LSD               bool          `yaml:"lsd" default:"true" doc:"Find peers on the local network (local service discovery)."`
 	Trackers          bool          `yaml:"trackers" default:"true" doc:"Find peers through the trackers that content names."`
+	Webseeds          bool          `yaml:"webseeds" default:"false" doc:"Fetch pieces from the web servers that content names. Off, because content could name servers of the network behind the engine."`
 	UTP               bool          `yaml:"utp" default:"true" doc:"Exchange data over uTP (UDP) besides TCP."`
 	UPnP              bool          `yaml:"upnp" default:"false" doc:"Ask the router to forward engine.p2p_port."`
 	Peers             []string      `yaml:"peers" format:"hostport" doc:"Peers (host:port) that are dialled for every content, besides those found."`
 	StartTimeout      time.Duration `yaml:"start_timeout" default:"20s" min:"100ms" max:"1h" doc:"How long opening content may take until its metadata is there."`
+	Supervised        bool          `yaml:"supervised" default:"false" doc:"Stop when standard input ends. For programs that run the engine as a child: it never outlives them."`
 	AllowPrivateURLs  bool          `yaml:"allow_private_urls" default:"false" doc:"Fetch transport files from URLs at private, loopback and link-local addresses too. Off, nobody can use the engine to reach into the network behind it."`
 }

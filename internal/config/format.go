@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 )
@@ -18,6 +19,7 @@ type format struct {
 var formats = map[string]format{
 	"listen":     {"host:port to listen on", checkListen},
 	"hostport":   {"host:port", checkHostPort},
+	"ip":         {"IP address", checkIP},
 	"engine_url": {"http://host:port", checkEngineURL},
 }
 
@@ -38,6 +40,13 @@ func checkHostPort(text string) error {
 		return fmt.Errorf("%q is not an address: write host:port, with an IPv6 address in brackets", text)
 	}
 	return checkPort(port, 1)
+}
+
+func checkIP(text string) error {
+	if _, err := netip.ParseAddr(text); err != nil && text != "" {
+		return fmt.Errorf("%q is not an IP address: write one like 127.0.0.1 or ::1", text)
+	}
+	return nil
 }
 
 func checkPort(text string, least int) error {

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 
+	"github.com/acequia-tv/acequia/internal/content"
 	"github.com/acequia-tv/acequia/internal/engine"
 )
 
@@ -19,6 +20,7 @@ type Engines interface {
 
 // Want says what a slot is for.
 type Want struct {
+	Content  content.Selector
 	Exclude  []string // ids of engines that were tried already
 	Official bool     // only an official AceStream engine can play this content
 }

@@ -64,6 +64,9 @@ var (
 	errClosing      = errors.New("shutting down")
 )
 
+// CodeOf returns the code of the error that ended or prevented a stream.
+func CodeOf(err error) Code { return asError(err).Code }
+
 // asError turns the failure of an attempt into what the viewer is told.
 func asError(err error) *Error {
 	var known *Error

@@ -1,17 +1,20 @@
 package stream
 
+import "time"
+
 // EventKind names what happened to a stream.
 type EventKind string
 
 // The events of a stream's life.
 const (
 	EventStarted  EventKind = "started"  // it plays
+	EventFailed   EventKind = "failed"   // it does not play; Err says why
 	EventJoined   EventKind = "joined"   // a viewer came
 	EventLeft     EventKind = "left"     // a viewer went
 	EventSkipped  EventKind = "skipped"  // a viewer was too slow and skipped ahead
 	EventSource   EventKind = "source"   // the engine failed; Err says how
 	EventSwitched EventKind = "switched" // it plays from Engine now
-	EventEnded    EventKind = "ended"    // it is over; Err says why, nil for want of viewers
+	EventEnded    EventKind = "ended"    // it played and is over; Err says why, nil for want of viewers
 )
 
 // Event is something that happened to a stream. Fields that do not apply are
@@ -22,6 +25,7 @@ type Event struct {
 	Engine string // id
 	Viewer uint64 // id
 	Err    error
+	After  time.Duration // of EventStarted: since the first request
 	// Seamless tells, of EventSwitched, that the new engine went on with the
 	// very packet at which the old one had stopped.
 	Seamless bool

@@ -113,7 +113,7 @@ func (s *Stream) attempt(ctx context.Context, st step) result {
 		ctx, cancel = context.WithTimeoutCause(ctx, guessTimeout, errStartTimeout)
 		defer cancel()
 	}
-	slot, err := s.hub.engines.Acquire(ctx, Want{Exclude: st.exclude, Official: st.official})
+	slot, err := s.hub.engines.Acquire(ctx, Want{Content: st.as, Exclude: st.exclude, Official: st.official})
 	if err != nil {
 		return result{step: st, err: causeOf(ctx, err)}
 	}

@@ -84,6 +84,9 @@ func (s *Stream) adopt(c *conn) {
 	s.hub.retire(c)
 }
 
+// Name returns the content as the first viewer named it, for logs and events.
+func (s *Stream) Name() string { return s.content.String() }
+
 // attach adds a viewer, or returns nil when the stream is ending.
 func (s *Stream) attach(who Client) *Viewer {
 	s.mu.Lock()
@@ -134,8 +137,9 @@ func (s *Stream) run() {
 	first, err := s.start()
 	switch {
 	case err != nil:
-		s.fail(err)
+		s.end(err)
 		close(s.ready)
+		s.hub.emit(Event{Kind: EventFailed, Stream: s, Err: err})
 		return
 	case first == nil: // merged
 		close(s.ready)
@@ -145,11 +149,15 @@ func (s *Stream) run() {
 	default:
 		err = s.serveFile(first)
 	}
-	s.fail(err)
+	s.end(err)
+	if errors.Is(err, errIdle) {
+		err = nil
+	}
+	s.hub.emit(Event{Kind: EventEnded, Stream: s, Err: err})
 }
 
-// fail records why the stream ended and keeps new viewers out.
-func (s *Stream) fail(err error) {
+// end records why the stream ended and keeps new viewers out.
+func (s *Stream) end(err error) {
 	s.mu.Lock()
 	s.state = StateEnding
 	s.err = err
@@ -158,10 +166,6 @@ func (s *Stream) fail(err error) {
 	if r != nil {
 		r.Close(err)
 	}
-	if errors.Is(err, errIdle) {
-		err = nil
-	}
-	s.hub.emit(Event{Kind: EventEnded, Stream: s, Err: err})
 }
 
 // decide publishes that the stream plays.
@@ -174,7 +178,7 @@ func (s *Stream) decide(state State, c *conn) {
 	s.infohash = c.session.Infohash
 	s.mu.Unlock()
 	close(s.ready)
-	s.hub.emit(Event{Kind: EventStarted, Stream: s, Engine: c.slot.EngineID})
+	s.hub.emit(Event{Kind: EventStarted, Stream: s, Engine: c.slot.EngineID, After: time.Since(s.started)})
 }
 
 // setEngine records which engine plays now; "" means none.

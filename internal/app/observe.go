@@ -1,0 +1,196 @@
+package app
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/acequia-tv/acequia/internal/event"
+	"github.com/acequia-tv/acequia/internal/reconcile"
+	"github.com/acequia-tv/acequia/internal/stream"
+	"github.com/acequia-tv/acequia/internal/upstream"
+)
+
+// observer turns what happens to streams into events and metrics. It is safe
+// for concurrent use.
+type observer struct {
+	events *event.Log
+	log    *slog.Logger
+
+	starts   *prometheus.CounterVec // by result
+	first    prometheus.Histogram   // seconds
+	failures *prometheus.CounterVec // by failure
+	switches *prometheus.CounterVec // by seamless
+	viewers  prometheus.Counter
+	skips    prometheus.Counter
+}
+
+func newObserver(registry *prometheus.Registry, events *event.Log, log *slog.Logger) *observer {
+	counters := func(name, help, label string) *prometheus.CounterVec {
+		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "acequia_" + name, Help: help}, []string{label})
+		registry.MustRegister(v)
+		return v
+	}
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "acequia_" + name, Help: help})
+		registry.MustRegister(c)
+		return c
+	}
+	o := &observer{
+		events: events, log: log,
+		starts:   counters("stream_starts_total", "Starts of streams, by result: ok or the code of the error.", "result"),
+		failures: counters("stream_source_failures_total", "Sources that failed under a running stream, by how.", "failure"),
+		switches: counters("stream_switches_total", "Streams that went on from another engine, by whether a packet was lost.", "seamless"),
+		viewers:  counter("stream_viewers_total", "Viewers that joined a stream."),
+		skips:    counter("stream_viewer_skips_total", "Times that a viewer was too slow and skipped ahead."),
+		first: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "acequia_stream_start_duration_seconds",
+			Help:    "Time from the first request for a content to its first bytes.",
+			Buckets: []float64{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 60},
+		}),
+	}
+	registry.MustRegister(o.first)
+	return o
+}
+
+// observe is told what happens to streams.
+func (o *observer) observe(e stream.Event) {
+	name := e.Stream.Name()
+	attrs := map[string]string{"stream": name}
+	if e.Engine != "" {
+		attrs["engine"] = e.Engine
+	}
+	if e.Err != nil {
+		attrs["err"] = e.Err.Error()
+	}
+	var message string
+	switch e.Kind {
+	case stream.EventJoined:
+		o.viewers.Inc()
+		return
+	case stream.EventLeft:
+		return
+	case stream.EventSkipped:
+		o.skips.Inc()
+		return
+	case stream.EventStarted:
+		o.starts.WithLabelValues("ok").Inc()
+		o.first.Observe(e.After.Seconds())
+		o.log.Info("stream plays", "stream", name, "engine", e.Engine, "after", e.After.Round(time.Millisecond))
+		message = "The stream plays."
+	case stream.EventFailed:
+		o.starts.WithLabelValues(string(stream.CodeOf(e.Err))).Inc()
+		message = "The content does not play."
+	case stream.EventSource:
+		o.failures.WithLabelValues(string(upstream.FailureOf(e.Err))).Inc()
+		message = "The engine failed under the stream."
+	case stream.EventSwitched:
+		o.switches.WithLabelValues(yesNo(e.Seamless)).Inc()
+		message = "The stream goes on from another engine."
+	case stream.EventEnded:
+		o.log.Info("stream ended", "stream", name, "err", e.Err)
+		message = "The stream ended."
+	}
+	o.events.Publish(event.Event{Time: time.Now(), Type: "stream." + string(e.Kind), Message: message, Attrs: attrs})
+}
+
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("acequia_"+name, help, labels, nil)
+}
+
+// poolCollector measures the pool when it is asked.
+type poolCollector struct{ pool *reconcile.Pool }
+
+var (
+	descEngines = desc("pool_engines", "Engines, by phase.", "phase")
+	descSlots   = desc("pool_slots", "Slots of engines that take playbacks.")
+	descUsed    = desc("pool_slots_used", "Slots in use.")
+	descWaiting = desc("pool_waiting", "Playbacks that wait for a slot.")
+	descStarts  = desc("pool_engine_starts_total", "Engines started, by cause.", "cause")
+	descStops   = desc("pool_engine_stops_total", "Engines stopped, by cause.", "cause")
+	descLost    = desc("pool_engines_lost_total", "Engines that ended by themselves.")
+	descNoSlot  = desc("pool_unavailable_total", "Playbacks that got no slot, by reason.", "reason")
+)
+
+// Describe implements [prometheus.Collector].
+func (c poolCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		descEngines, descSlots, descUsed, descWaiting, descStarts, descStops, descLost, descNoSlot,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (c poolCollector) Collect(ch chan<- prometheus.Metric) {
+	s := c.pool.Snapshot()
+	gauge := func(d *prometheus.Desc, v int, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), labels...)
+	}
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	phases := make(map[string]int)
+	slots, used := 0, 0
+	for _, e := range s.Engines {
+		phases[string(e.Phase)]++
+		slots += e.Slots
+		used += e.Used
+	}
+	for phase, n := range phases {
+		gauge(descEngines, n, phase)
+	}
+	gauge(descSlots, slots)
+	gauge(descUsed, used)
+	gauge(descWaiting, s.Waiting)
+	for cause, n := range s.Counters.Starts {
+		counter(descStarts, n, string(cause))
+	}
+	for cause, n := range s.Counters.Stops {
+		counter(descStops, n, string(cause))
+	}
+	for reason, n := range s.Counters.Unavailable {
+		counter(descNoSlot, n, string(reason))
+	}
+	counter(descLost, s.Counters.Lost)
+}
+
+// hubCollector measures the streams when it is asked.
+type hubCollector struct{ hub *stream.Hub }
+
+var (
+	descStreams  = desc("streams", "Streams, by state.", "state")
+	descViewers  = desc("viewers", "Viewers now.")
+	descBuffered = desc("stream_buffer_bytes", "Memory of all streams' buffers.")
+)
+
+// Describe implements [prometheus.Collector].
+func (c hubCollector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- descStreams
+	ch <- descViewers
+	ch <- descBuffered
+}
+
+// Collect implements [prometheus.Collector].
+func (c hubCollector) Collect(ch chan<- prometheus.Metric) {
+	states := make(map[stream.State]int)
+	viewers, buffered := 0, 0
+	for _, s := range c.hub.Snapshot() {
+		states[s.State]++
+		viewers += len(s.Viewers)
+		buffered += s.Buffered
+	}
+	for state, n := range states {
+		ch <- prometheus.MustNewConstMetric(descStreams, prometheus.GaugeValue, float64(n), string(state))
+	}
+	ch <- prometheus.MustNewConstMetric(descViewers, prometheus.GaugeValue, float64(viewers))
+	ch <- prometheus.MustNewConstMetric(descBuffered, prometheus.GaugeValue, float64(buffered))
+}

@@ -1,0 +1,187 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/acequia-tv/acequia/internal/cli"
+	"github.com/acequia-tv/acequia/internal/config"
+	"github.com/acequia-tv/acequia/internal/event"
+	"github.com/acequia-tv/acequia/internal/pool"
+	"github.com/acequia-tv/acequia/internal/provider"
+	"github.com/acequia-tv/acequia/internal/provider/native"
+	"github.com/acequia-tv/acequia/internal/provider/static"
+	"github.com/acequia-tv/acequia/internal/reconcile"
+	"github.com/acequia-tv/acequia/internal/stream"
+	"github.com/acequia-tv/acequia/internal/telemetry"
+)
+
+// opensPerEngine bounds the sessions being opened on one engine at the same
+// time: engines hang when many are (https://github.com/Pipepito/acestream-scraper/issues/86).
+const opensPerEngine = 2
+
+// keptEvents is how many events are kept in memory.
+const keptEvents = 2000
+
+// Serve runs the pool, the proxy and their HTTP server until ctx ends.
+func Serve(ctx context.Context, inv cli.Invocation) error {
+	s, err := newServer(ctx, inv)
+	if err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
+
+// server is the parts of acequia serve.
+type server struct {
+	cfg      config.Config
+	log      *slog.Logger
+	listener net.Listener
+	events   *event.Log
+	pool     *reconcile.Pool
+	hub      *stream.Hub
+	handler  http.Handler
+	provider io.Closer // nil where the engines are somebody else's
+	stopping atomic.Bool
+}
+
+// newServer composes the server and opens its port. Nothing runs yet; run or
+// close must follow.
+func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
+	cfg, log := inv.Config, inv.Log
+	s := &server{cfg: cfg, log: log}
+	var err error
+	if s.listener, err = listenOn(ctx, cfg.Listen); err != nil {
+		return nil, err
+	}
+	engines, err := s.openProvider()
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	registry := telemetry.NewRegistry(inv.Build)
+	s.events = event.NewLog(keptEvents)
+	known := &clients{}
+	s.pool = reconcile.New(reconcile.Config{
+		Provider: engines, Probe: known.probe, Events: s.events, Log: log, Policy: poolPolicy(cfg.Pool),
+	})
+	watch := newObserver(registry, s.events, log)
+	s.hub = stream.NewHub(streamConfig(cfg.Playback), &poolEngines{pool: s.pool, clients: known}, log, watch.observe)
+	registry.MustRegister(poolCollector{s.pool}, hubCollector{s.hub})
+	s.handler = s.routes(registry)
+	return s, nil
+}
+
+func poolPolicy(cfg config.Pool) pool.Policy {
+	p := pool.DefaultPolicy()
+	p.Min, p.Max = cfg.Min, max(cfg.Min, cfg.Max)
+	p.StreamsPerEngine, p.OpensPerEngine = cfg.StreamsPerEngine, opensPerEngine
+	p.StartTimeout = cfg.StartTimeout
+	return p
+}
+
+func streamConfig(cfg config.Playback) stream.Config {
+	return stream.Config{
+		Linger: cfg.Linger, StartTimeout: cfg.StartTimeout, StallTimeout: cfg.StallTimeout,
+		Burst: cfg.Burst, Hedge: hedge(cfg), WriteTimeout: cfg.WriteTimeout,
+		Outage: cfg.Outage, Buffer: int(cfg.Buffer),
+	}
+}
+
+// hedge leaves a second engine the better part of the start timeout, whatever
+// that is.
+func hedge(cfg config.Playback) time.Duration {
+	return min(cfg.Hedge, cfg.StartTimeout/3)
+}
+
+// openProvider opens where the engines come from.
+func (s *server) openProvider() (provider.Provider, error) {
+	if s.cfg.Provider() == config.ProviderStatic {
+		return static.New(s.cfg.Static.Engines)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program's own file, to run engines from: %w", err)
+	}
+	p, err := native.Open(native.Config{
+		Executable: exe,
+		Args:       childArgs(s.cfg),
+		Dir:        filepath.Join(s.cfg.Data, "engines"),
+		Log:        s.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.provider = p
+	return p, nil
+}
+
+// childArgs are the settings of the engines that the native provider starts:
+// those of engine.*, but for the ports, which are any free ones.
+func childArgs(cfg config.Config) []string {
+	cfg.Engine.HTTPPort, cfg.Engine.HTTPSPort, cfg.Engine.P2PPort = 0, 0, 0
+	cfg.Engine.HTTPSCert, cfg.Engine.HTTPSKey = "", ""
+	cfg.Engine.BindAll = false
+	cfg.Engine.Supervised = true
+	cfg.Log.Format = config.LogJSON
+	return append(cfg.Arguments("engine"), cfg.Arguments("log")...)
+}
+
+// run serves until ctx ends, then stops in order: viewers, connections, pool,
+// engines.
+func (s *server) run(ctx context.Context) error { return s.runThen(ctx, nil) }
+
+// runThen is run, and calls ready once playback can be served.
+func (s *server) runThen(ctx context.Context, ready func()) error {
+	s.log.Info("listening", "address", s.listener.Addr().String(), "provider", s.cfg.Provider())
+	stop := context.AfterFunc(ctx, func() { s.stopping.Store(true) })
+	defer stop()
+	err := runAll(ctx, s.cfg.ShutdownTimeout, s.log,
+		part{"pool", s.pool.Run},
+		part{"http", serveHTTP(s.listener, s.handler, s.log)},
+		part{"streams", s.hub.Run},
+		part{"greeting", func(ctx context.Context) error { return s.greet(ctx, ready) }},
+	)
+	return errors.Join(err, s.close())
+}
+
+// greet tells, once, that playback can be served. Then it waits for ctx, since
+// a part that ends ends them all.
+func (s *server) greet(ctx context.Context, ready func()) error {
+	for {
+		changed := s.events.Changed()
+		if s.pool.Ready() {
+			break
+		}
+		select {
+		case <-changed: // an engine became ready, perhaps
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	s.log.Info("ready to play", "address", s.listener.Addr().String())
+	if ready != nil {
+		ready()
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func (s *server) close() error {
+	s.listener.Close()
+	if s.provider == nil {
+		return nil
+	}
+	if err := s.provider.Close(); err != nil {
+		return fmt.Errorf("stop the engines: %w", err)
+	}
+	return nil
+}
