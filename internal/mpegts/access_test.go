@@ -51,6 +51,7 @@ func TestProbe(t *testing.T) {
 		{"I only, by its recovery point", H264, false, units(avcAny, avcSPS, avcPPS, avcPoint, avcSomeI), accepted},
 		{"recovery over several pictures", H264, false, units(avcAny, avcSPS, avcPPS, avcPoint, avcP), gradual},
 		{"message that only looks like a recovery point", H264, false, units(avcAny, avcSPS, avcPPS, avcOther, avcP), refused},
+		{"message longer than there is", H264, false, units(avcSPS, avcPPS, []byte{0x06, 5, 200, 6, 1, 0x80}, avcP), refused},
 		{"slice header that ends nowhere", H264, false, units(avcSPS, avcPPS, append([]byte{0x41}, make([]byte, 20)...)), refused},
 		{"no picture", H264, false, units(avcAny, avcSPS, avcPPS), undecided},
 
@@ -104,6 +105,34 @@ func TestProbeNoPES(t *testing.T) {
 		if got := p.decide(b); got != refused {
 			t.Errorf("%s: %v, want %v", name, got, refused)
 		}
+	}
+}
+
+func TestProbeTimeStamp(t *testing.T) {
+	t.Parallel()
+	none := slices.Concat([]byte{0, 0, 1, 0xe0, 0, 0, 0x80, 0x00, 5, 1, 2, 3, 4, 5}, avcKey)
+	short := slices.Concat([]byte{0, 0, 1, 0xe0, 0, 0, 0x80, 0x80, 4, 1, 2, 3, 4}, avcKey)
+	for name, pes := range map[string][]byte{"absent": none, "cut off": short} {
+		p := probe{codec: H264, pts: -1}
+		if got := p.decide(pes); got != accepted || p.pts != -1 {
+			t.Errorf("%s: %v with PTS %d, want %v without", name, got, p.pts, accepted)
+		}
+	}
+}
+
+func TestOctets(t *testing.T) {
+	t.Parallel()
+	r := newBits([]byte{0, 0, 3, 3, 0, 0, 3, 0, 0, 3, 1, 0, 3, 0, 0, 3, 0, 3})
+	var got []byte
+	for {
+		x := r.octet()
+		if r.short {
+			break
+		}
+		got = append(got, x)
+	}
+	if diff := cmp.Diff([]byte{0, 0, 3, 0, 0, 0, 0, 1, 0, 3, 0, 0, 0, 3}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -54,6 +54,11 @@ func TestClockRemembersJump(t *testing.T) {
 	if want := (Jump{Pos: 2000, From: 50 * ClockRate, To: 20 * ClockRate, Signalled: true}); m.last != want {
 		t.Errorf("last jump %+v, want %+v", m.last, want)
 	}
+	before := m.now
+	m.tick(0, 1<<30, false)
+	if got := m.now - before; got != maxJumpStep {
+		t.Errorf("over a jump behind very many bytes %d ticks, want %d", got, maxJumpStep)
+	}
 }
 
 func TestClockRate(t *testing.T) {

@@ -37,7 +37,7 @@ type program struct {
 	number  uint16
 	pid     uint16 // of its program map table
 	section []byte // the table; empty while it has not been seen
-	packets []byte // the packets it came in, with continuity counters of 0
+	packets []byte // the packets it came in
 	info    MediaInfo
 }
 

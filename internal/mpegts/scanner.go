@@ -157,7 +157,7 @@ func (s *Scanner) inspect(p Packet, pid uint16, lost bool) {
 		return
 	}
 	if s.pids[pid]&tabled != 0 {
-		s.table(p, pid, lost)
+		s.table(p, pid)
 	}
 	if pid == s.primary.pid {
 		s.picture(p, lost)
@@ -182,7 +182,6 @@ func (s *Scanner) Break() {
 	for i := range s.pids {
 		s.pids[i] &= watched | tabled
 	}
-	s.tables.reset()
 	s.access.open = false
 	s.pcrOff = true
 }

@@ -106,10 +106,11 @@ func TestPointBeforeRun(t *testing.T) {
 	before := NewScanner()
 	before.Scan(m.out[:pos])
 	want := before.Preface()
-	// Tables with other counters come in between, and must not show in the preface.
+	// Tables with other counters and contents come in between, and must not show in the preface.
 	between := newMux()
 	between.cc[PATPID], between.cc[testPMTPID] = 1, 1
-	between.tables(0x1b)
+	between.section(PATPID, patSection(0, testProgram, testPMTPID))
+	between.section(testPMTPID, pmtSection(testProgram, 1, testVideoPID, es{typ: 0x1b, pid: testVideoPID}))
 	got := s.Scan(slices.Concat(between.out, m.out[head:]))
 	if len(got) != 1 || got[0].Pos != pos || !slices.Equal(got[0].Preface, want) {
 		t.Fatalf("points %+v, want one at %d", positions(got), pos)
@@ -176,7 +177,9 @@ func TestContinuity(t *testing.T) {
 			m.packet(testVideoPID, false, &adaptation{pcr: -1}, nil)
 			return slices.Insert(p, 4, Packet(m.out))
 		}, 2},
-		{"null packets", func(p []Packet) []Packet { return slices.Insert(p, 4, NullPacket(), NullPacket()) }, 0},
+		{"null packets", func(p []Packet) []Packet {
+			return slices.Insert(p, 4, NullPacket(), NullPacket(), NullPacket(), NullPacket())
+		}, 0},
 		{"errored", func(p []Packet) []Packet {
 			q := slices.Clone(p[4])
 			q[1] |= 0x80
@@ -410,6 +413,48 @@ func TestBreak(t *testing.T) {
 	jump, _ := s.LastJump()
 	if st := s.Stats(); st.Continuity != 0 || st.Jumps != 1 || !jump.Signalled {
 		t.Errorf("stats %+v, jump %+v: want no errors and one announced jump", st, jump)
+	}
+}
+
+// TestBreakInPicture has a picture begin before a break, and a key frame go on behind it.
+func TestBreakInPicture(t *testing.T) {
+	t.Parallel()
+	m := newMux()
+	m.tables(0x1b)
+	message := append([]byte{0x06, 4, 0xff, 0xff, 0x5a}, fill(600)...)
+	pos := m.pes(testVideoPID, nil, 1, units(avcAny, avcSPS, avcPPS, message, avcIDR))
+	s := NewScanner()
+	s.Scan(m.out[:pos+PacketSize])
+	s.Break()
+	if got := s.Scan(m.out[pos+PacketSize:]); len(got) != 0 {
+		t.Errorf("points %v in a picture that a break cuts off", positions(got))
+	}
+}
+
+// TestNewClock has the program change the PID of its clock, and so the clock.
+func TestNewClock(t *testing.T) {
+	t.Parallel()
+	m := newMux()
+	m.pictures(10, 0, never)
+	m.section(testPMTPID, pmtSection(testProgram, 1, testAudioPID, es{typ: 0x1b, pid: testVideoPID}))
+	m.pes(testAudioPID, &adaptation{pcr: 900 * second}, 0, fill(10))
+	s := NewScanner()
+	s.Scan(m.out)
+	if j, ok := s.LastJump(); ok {
+		t.Errorf("jump %+v between two clocks", j)
+	}
+}
+
+// TestNewVideo has another video stream, whose points are not held against those of the first.
+func TestNewVideo(t *testing.T) {
+	t.Parallel()
+	m := newMux()
+	m.tables(0x1b)
+	first := m.pes(testVideoPID, nil, 0, avcKey)
+	m.section(testPMTPID, pmtSection(testProgram, 1, testVideoPID, es{typ: 0x1b, pid: 0x201}))
+	then := m.pes(0x201, nil, 0, units(avcSPS, avcPPS, avcPoint, avcP))
+	if diff := cmp.Diff([]int64{first, then}, positions(NewScanner().Scan(m.out))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

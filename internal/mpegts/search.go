@@ -43,14 +43,11 @@ type access struct {
 }
 
 // table takes a packet that carries tables.
-func (s *Scanner) table(p Packet, pid uint16, lost bool) {
-	c := s.tables.find(pid)
-	if lost {
-		c.assembler.reset()
-	}
-	c.assembler.feed(p)
+func (s *Scanner) table(p Packet, pid uint16) {
+	a := &s.tables.find(pid).assembler
+	a.feed(p)
 	for {
-		section, packets, ok := c.assembler.next()
+		section, packets, ok := a.next()
 		if !ok {
 			return
 		}
@@ -83,7 +80,7 @@ func (s *Scanner) follow(p *program) {
 	if primary != s.primary {
 		s.access = access{buf: s.access.buf[:0], last: s.clock.now, heard: s.clock.now}
 	}
-	s.tables.current, s.tables.made = p, nil
+	s.tables.current = p
 	s.primary, s.second, s.pcrPID = primary, second, pcrPID
 	s.watch()
 }

@@ -14,11 +14,12 @@ const (
 )
 
 // An assembler puts together the sections carried by one PID (2.4.4), and keeps
-// the packets each came in.
+// the packets each came in. It does not care about packets that are missing: what
+// remains of a section fails its CRC.
 type assembler struct {
-	open    bool   // data is the beginning of a section
-	data    []byte // at most maxSection bytes and one payload
-	packets []byte // packets that data came in
+	open    bool // data is the beginning of a section
+	data    []byte
+	packets []byte // packets that data came in, at most maxSectionPackets
 	packet  Packet // packet being taken apart
 	fresh   []byte // what of its payload has not been looked at
 }
@@ -30,7 +31,7 @@ func (a *assembler) feed(p Packet) {
 	body := p.Payload()
 	if p.UnitStart() {
 		if len(body) == 0 || 1+int(body[0]) > len(body) {
-			a.reset()
+			a.open = false
 			return
 		}
 		pointer := int(body[0])
@@ -51,7 +52,7 @@ func (a *assembler) next() (section, packets []byte, ok bool) {
 		case known && size <= len(a.data):
 			a.open = false
 			return a.data[:size], a.packets, true
-		case a.fresh == nil && size <= maxSection && len(a.packets) < maxSectionPackets*PacketSize:
+		case a.fresh == nil && len(a.packets) < maxSectionPackets*PacketSize:
 			return nil, nil, false
 		}
 		a.open = false
@@ -69,9 +70,6 @@ func (a *assembler) next() (section, packets []byte, ok bool) {
 	a.fresh = nil
 	return nil, nil, false
 }
-
-// reset drops a section that cannot be completed: a packet is missing.
-func (a *assembler) reset() { a.open = false }
 
 // sectionSize returns the size of the section that begins with b. known is
 // false, and size 0, if b is too short to tell.

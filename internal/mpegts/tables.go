@@ -13,9 +13,9 @@ type tables struct {
 
 	pat        []byte // the section last taken
 	patVersion uint8
-	patPackets []byte // the packets that it came in, with continuity counters of 0
+	patPackets []byte // the packets that it came in
 
-	made   []byte   // the preface last made; nil if it is out of date
+	made   []byte   // the preface last made; nil if packets have come since
 	madeOf counters // the counters in it
 }
 
@@ -36,13 +36,6 @@ func (t *tables) find(pid uint16) *psi {
 		}
 	}
 	return nil
-}
-
-// reset drops sections of which packets are missing.
-func (t *tables) reset() {
-	for _, c := range t.psi {
-		c.assembler.reset()
-	}
 }
 
 // take takes a section and the packets that it came in. changed reports that
@@ -134,15 +127,10 @@ func (t *tables) takePMT(pid uint16, section, packets []byte) (changed bool) {
 	return true
 }
 
-// keep stores packets in dst, with continuity counters of 0, if they are others.
+// keep stores packets in dst.
 func (t *tables) keep(dst *[]byte, packets []byte) {
-	for b := packets; len(b) > 0; b = b[PacketSize:] {
-		Packet(b).SetCC(0)
-	}
-	if !bytes.Equal(*dst, packets) {
-		*dst = append((*dst)[:0], packets...)
-		t.made = nil
-	}
+	*dst = append((*dst)[:0], packets...)
+	t.made = nil
 }
 
 // choose selects the program to look at.

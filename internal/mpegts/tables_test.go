@@ -72,8 +72,12 @@ func TestProgramChoice(t *testing.T) {
 		m.out = m.out[:0]
 		m.section(pid, section)
 		s.Scan(m.out)
-		if info, ok := s.Info(); info.Program != want || ok != (want != 0) {
+		info, ok := s.Info()
+		if info.Program != want || ok != (want != 0) {
 			t.Errorf("%s: program %d, want %d", what, info.Program, want)
+		}
+		if preface := s.Preface(); ok && Packet(preface[PacketSize:]).PID() != info.PMTPID || !ok && preface != nil {
+			t.Errorf("%s: preface of another program", what)
 		}
 	}
 	step(0, "PAT alone", PATPID, patSection(0, 1, 0x300, 2, 0x400, 3, 0x500))
@@ -83,6 +87,7 @@ func TestProgramChoice(t *testing.T) {
 	step(2, "PMT of another PID", 0x300, pmtSection(2, 1, 0x301, radio))
 	step(3, "without video", 0x400, pmtSection(2, 1, 0x401, radio))
 	step(3, "PAT without some", PATPID, patSection(1, 3, 0x500))
+	step(3, "PMT that the PAT no longer lists", 0x400, pmtSection(2, 2, 0x401, tv))
 	step(0, "PAT without any", PATPID, patSection(2, 0, 0x10))
 	step(0, "PAT with a new PID", PATPID, patSection(3, 3, 0x510))
 	step(3, "and its PMT", 0x510, pmtSection(3, 0, 0x501, hd))
@@ -232,6 +237,16 @@ func TestPreface(t *testing.T) {
 	})
 	checkPreface(t, s.Preface(), m, 1)
 	write(func() { m.out = append(m.out[:0], half(m)...) })
+	checkPreface(t, s.Preface(), m, 1)
+	for range 16 { // to the same counters
+		write(func() {
+			m.section(testPMTPID, pmtSection(testProgram, 1, testVideoPID, es{typ: 0x1b, pid: testVideoPID}))
+			m.out[1] |= 0x20 // transport_priority
+		})
+	}
+	if p := Packet(s.Preface()[PacketSize:]); p[1]&0x20 == 0 {
+		t.Error("preface is not of the packets received last")
+	}
 	checkPreface(t, s.Preface(), m, 1)
 	if !bytes.Equal(first, kept) {
 		t.Error("a preface has changed")

@@ -160,6 +160,11 @@ func TestSetCapacity(t *testing.T) {
 	if r.Start() != 5*blockSize || r.Size() != 3*blockSize {
 		t.Errorf("start %d, size %d", r.Start(), r.Size())
 	}
+	for _, b := range r.blocks[len(r.blocks):cap(r.blocks)] {
+		if b != nil {
+			t.Error("a block dropped is not let go of")
+		}
+	}
 	r.SetCapacity(0)
 	if got, err := read(r, 7*blockSize, blockSize); err != nil || !bytes.Equal(got, bytesAt(7*blockSize, blockSize)) {
 		t.Errorf("without capacity: %d bytes, %v, want the last block", len(got), err)
