@@ -53,6 +53,12 @@ func (m *mux) pictures(n int, pcr int64, key func(i int) bool) (keys []int64) {
 	return keys
 }
 
+// late appends a key frame that is told to be one only some packets after its first, and returns its position.
+func (m *mux) late() (pos int64) {
+	message := append([]byte{0x06, 4, 0xff, 0xff, 0x5a}, fill(600)...)
+	return m.pes(testVideoPID, nil, 1, units(avcAny, avcSPS, avcPPS, message, avcIDR))
+}
+
 func every(n int) func(int) bool { return func(i int) bool { return i%n == 0 } }
 func never(int) bool             { return false }
 
@@ -96,8 +102,7 @@ func TestPointBeforeRun(t *testing.T) {
 	t.Parallel()
 	m := newMux()
 	m.tables(0x1b)
-	message := append([]byte{0x06, 4, 0xff, 0xff, 0x5a}, fill(600)...)
-	pos := m.pes(testVideoPID, nil, 1, units(avcAny, avcSPS, avcPPS, message, avcIDR))
+	pos := m.late()
 	s := NewScanner()
 	head := int(pos) + PacketSize
 	if got := s.Scan(m.out[:head]); len(got) != 0 {
@@ -121,8 +126,7 @@ func TestPictureOfLostPackets(t *testing.T) {
 	t.Parallel()
 	m := newMux()
 	m.tables(0x1b)
-	message := append([]byte{0x06, 4, 0xff, 0xff, 0x5a}, fill(600)...)
-	pos := int(m.pes(testVideoPID, nil, 1, units(avcAny, avcSPS, avcPPS, message, avcIDR)))
+	pos := m.late()
 	torn := slices.Concat(m.out[:pos+PacketSize], m.out[pos+2*PacketSize:])
 	s := NewScanner()
 	if got := s.Scan(torn); len(got) != 0 {
@@ -421,8 +425,7 @@ func TestBreakInPicture(t *testing.T) {
 	t.Parallel()
 	m := newMux()
 	m.tables(0x1b)
-	message := append([]byte{0x06, 4, 0xff, 0xff, 0x5a}, fill(600)...)
-	pos := m.pes(testVideoPID, nil, 1, units(avcAny, avcSPS, avcPPS, message, avcIDR))
+	pos := m.late()
 	s := NewScanner()
 	s.Scan(m.out[:pos+PacketSize])
 	s.Break()
