@@ -66,8 +66,9 @@ func (s *Swarm) change(f func()) {
 	s.changed = make(chan struct{})
 }
 
-// FailAdd makes Add fail with err; nil mends it. vod.ErrNoMetadata and
-// vod.ErrNoPeers wait for the end of Add's context first, as a real swarm does.
+// FailAdd makes Add fail with err; nil mends it. As in a real swarm,
+// vod.ErrNoMetadata and vod.ErrNoPeers take until the end of Add's context, and
+// do not keep anybody out who brings the metainfo.
 func (s *Swarm) FailAdd(err error) { s.change(func() { s.addErr = err }) }
 
 // Limit lets readers have the first n bytes of every file; -1 lets them have
@@ -131,11 +132,11 @@ func (b *Backend) Add(ctx context.Context, src vod.Source) (vod.Torrent, error) 
 	swarm.mu.Lock()
 	err = swarm.addErr
 	swarm.mu.Unlock()
-	if errors.Is(err, vod.ErrNoMetadata) || errors.Is(err, vod.ErrNoPeers) {
+	switch missing := errors.Is(err, vod.ErrNoMetadata) || errors.Is(err, vod.ErrNoPeers); {
+	case missing && src.Metainfo == nil:
 		<-ctx.Done()
 		return nil, fmt.Errorf("add %s: %w: %w", infohash, err, context.Cause(ctx))
-	}
-	if err != nil {
+	case err != nil && !missing:
 		return nil, err
 	}
 	swarm.change(func() { swarm.holds++; swarm.adds++ })
