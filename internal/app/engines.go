@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/acequia-tv/acequia/internal/engine"
@@ -17,20 +16,17 @@ const slotWait = 10 * time.Second
 
 // poolEngines lends the pool's slots to streams. It is where the control plane
 // and the data plane meet.
-type poolEngines struct {
-	pool    *reconcile.Pool
-	clients *clients
-}
+type poolEngines struct{ pool *reconcile.Pool }
 
 // Acquire implements [stream.Engines].
-func (p *poolEngines) Acquire(ctx context.Context, want stream.Want) (*stream.Slot, error) {
+func (p poolEngines) Acquire(ctx context.Context, want stream.Want) (*stream.Slot, error) {
 	slot, err := p.pool.Acquire(ctx, reconcile.Request{
 		Content: want.Content.String(), Official: want.Official, Exclude: want.Exclude, Wait: slotWait,
 	})
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	client, err := p.clients.of(slot.URL)
+	client, err := engine.NewClient(slot.URL)
 	if err != nil {
 		slot.Release()
 		return nil, err
@@ -38,6 +34,7 @@ func (p *poolEngines) Acquire(ctx context.Context, want stream.Want) (*stream.Sl
 	return &stream.Slot{
 		EngineID: slot.EngineID,
 		Client:   client,
+		Opened:   func() { slot.Report(reconcile.Outcome{Kind: reconcile.Opened}) },
 		Report:   func(err error) { slot.Report(outcome(err)) },
 		Release:  slot.Release,
 	}, nil
@@ -58,7 +55,7 @@ func unavailable(err error) error {
 	if !ok {
 		return err
 	}
-	return &stream.Error{Code: codes[why.Reason], RetryAfter: why.RetryAfter, Err: err}
+	return &stream.Error{Code: codes[why.Reason], Detail: why.Message, RetryAfter: why.RetryAfter, Err: err}
 }
 
 // outcome tells the pool what came of a session. An engine is not to blame for
@@ -70,39 +67,16 @@ func outcome(err error) reconcile.Outcome {
 	class := engine.ClassOf(err)
 	kind := reconcile.Failed
 	switch class {
-	case engine.NotFound, engine.NotNative, engine.NoData, engine.Config, engine.Busy, engine.Canceled:
+	case engine.NotFound, engine.NotNative, engine.NoData, engine.Config,
+		engine.Busy, engine.Overloaded, engine.Canceled:
 		kind = reconcile.Refused
 	}
 	return reconcile.Outcome{Kind: kind, Class: class.String()}
 }
 
-// clients keeps one client per engine address. It is safe for concurrent use.
-type clients struct {
-	mu        sync.Mutex
-	byAddress map[string]*engine.Client // guarded by mu
-}
-
-// of returns the client of the engine at an address.
-func (c *clients) of(address string) (*engine.Client, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if client, ok := c.byAddress[address]; ok {
-		return client, nil
-	}
-	client, err := engine.NewClient(address)
-	if err != nil {
-		return nil, err
-	}
-	if c.byAddress == nil {
-		c.byAddress = make(map[string]*engine.Client)
-	}
-	c.byAddress[address] = client
-	return client, nil
-}
-
 // probe asks an engine who it is.
-func (c *clients) probe(ctx context.Context, address string) (reconcile.Identity, error) {
-	client, err := c.of(address)
+func probe(ctx context.Context, address string) (reconcile.Identity, error) {
+	client, err := engine.NewClient(address)
 	if err != nil {
 		return reconcile.Identity{}, err
 	}

@@ -69,12 +69,11 @@ func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 	}
 	registry := telemetry.NewRegistry(inv.Build)
 	s.events = event.NewLog(keptEvents)
-	known := &clients{}
 	s.pool = reconcile.New(reconcile.Config{
-		Provider: engines, Probe: known.probe, Events: s.events, Log: log, Policy: poolPolicy(cfg.Pool),
+		Provider: engines, Probe: probe, Events: s.events, Log: log, Policy: poolPolicy(cfg.Pool),
 	})
 	watch := newObserver(registry, s.events, log)
-	s.hub = stream.NewHub(streamConfig(cfg.Playback), &poolEngines{pool: s.pool, clients: known}, log, watch.observe)
+	s.hub = stream.NewHub(streamConfig(cfg.Playback), poolEngines{s.pool}, log, watch.observe)
 	registry.MustRegister(poolCollector{s.pool}, hubCollector{s.hub})
 	s.handler = s.routes(registry)
 	return s, nil

@@ -49,5 +49,9 @@ func (h *handler) fail(w http.ResponseWriter, r *http.Request, want content.Sele
 	}
 	h.log.Info("content does not play", "content", want, "addr", r.RemoteAddr,
 		"status", answer.status, "code", reason.Code, "err", err)
-	refuse(w, r, answer.status, reason.Code, answer.key, reason.Detail)
+	detail := reason.Detail
+	if reason.Code == stream.CodeNotNative {
+		detail = "" // the sentence says it all
+	}
+	refuse(w, r, answer.status, reason.Code, answer.key, detail)
 }

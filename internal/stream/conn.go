@@ -48,6 +48,7 @@ func (c *conn) open(ctx context.Context, as content.Selector) error {
 			return a.err
 		}
 		c.session = a.session
+		c.slot.Opened()
 		return nil
 	case <-ctx.Done():
 	}

@@ -30,6 +30,8 @@ type Want struct {
 type Slot struct {
 	EngineID string
 	Client   *engine.Client
+	// Opened tells the pool that the engine has opened the session.
+	Opened func()
 	// Report tells the pool how the engine did: nil after the first bytes of a
 	// session, otherwise why the session was not opened or broke.
 	Report func(error)

@@ -86,13 +86,15 @@ func asError(err error) *Error {
 		code = CodeNotNative
 	case class == engine.Config:
 		code = CodeRefused
+	case class == engine.Overloaded:
+		code = CodeFull
 	}
 	e := &Error{Code: code, Err: err}
 	var answer *engine.Error
 	if errors.As(err, &answer) {
 		e.Detail = answer.Detail
 	}
-	if code == CodeEngine || code == CodeNoData {
+	if code == CodeEngine || code == CodeNoData || code == CodeFull {
 		e.RetryAfter = retrySoon
 	}
 	return e

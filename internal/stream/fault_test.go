@@ -117,9 +117,19 @@ func TestInfohashGivenAsContentID(t *testing.T) {
 		r := newRig(t, 2, testConfig(), enginetest.Config{Timing: enginetest.MeasuredTiming()})
 		want := byInfohash
 		want.Kind = "content_id"
+		if err := r.watch(want, newScreen(channelIH), 10*time.Second); !errors.Is(err, errSeenEnough) {
+			t.Fatal(err)
+		}
+		time.Sleep(testConfig().Linger + time.Second)
+		// Once found out, it is not found out again.
+		began := time.Now()
 		s := newScreen(channelIH)
 		if err := r.watch(want, s, 10*time.Second); !errors.Is(err, errSeenEnough) {
 			t.Fatal(err)
+		}
+		timing := enginetest.MeasuredTiming()
+		if wait := s.first.Sub(began); wait > timing.Open+timing.Prebuffer {
+			t.Errorf("the second start took %v", wait)
 		}
 		r.checkNothingLeft()
 	})

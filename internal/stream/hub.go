@@ -166,14 +166,32 @@ func (h *Hub) newStream(want content.Selector) *Stream {
 	return s
 }
 
-// claim gives s the name that an engine told for its content, and remembers
-// it. It returns the stream that has the name: another one than s when that
-// was first.
-func (h *Hub) claim(s *Stream, infohash string) *Stream {
+// knows tells whether the infohash of a content is known without an engine.
+func (h *Hub) knows(want content.Selector) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, ok := h.known.name(want)
+	return ok
+}
+
+// best returns the selector under which a content is to be opened.
+func (h *Hub) best(want content.Selector) content.Selector {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.known.best(want)
+}
+
+// claim gives s the name that an engine told for a selector of its content,
+// and remembers it. It returns the stream that has the name: another one than
+// s when that was first.
+func (h *Hub) claim(s *Stream, as content.Selector, infohash string) *Stream {
 	name := content.Selector{Kind: content.Infohash, Value: infohash, File: s.content.File}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.known.learn(s.content, infohash)
+	h.known.learn(as, infohash)
+	if as != s.content {
+		h.known.mistaken(s.content)
+	}
 	if owner := h.streams[name]; owner != nil && owner != s {
 		return owner
 	}
@@ -209,15 +227,6 @@ func (h *Hub) distinct() []*Stream {
 	}
 	slices.SortFunc(all, func(a, b *Stream) int { return a.started.Compare(b.started) })
 	return all
-}
-
-// playsOn tells whether a stream other than s has, or is opening, a session
-// on an engine.
-func (h *Hub) playsOn(engineID string, s *Stream) bool {
-	h.mu.Lock()
-	all := h.distinct()
-	h.mu.Unlock()
-	return slices.ContainsFunc(all, func(o *Stream) bool { return o != s && o.uses(engineID) })
 }
 
 func (h *Hub) emit(e Event) {

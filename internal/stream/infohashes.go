@@ -9,14 +9,15 @@ import (
 // It is guarded by its owner's mutex.
 type infohashes struct {
 	of    map[content.Selector]string
-	order []content.Selector // oldest first, for eviction
+	meant map[content.Selector]bool // content ids that were meant as infohashes
+	order []content.Selector        // oldest first, for eviction
 }
 
 // mostInfohashes bounds the memory of names: 4,096 selectors are under 1 MiB.
 const mostInfohashes = 4096
 
 func newInfohashes() *infohashes {
-	return &infohashes{of: make(map[content.Selector]string)}
+	return &infohashes{of: make(map[content.Selector]string), meant: make(map[content.Selector]bool)}
 }
 
 // learn notes that an engine gave infohash for a selector.
@@ -27,6 +28,7 @@ func (m *infohashes) learn(s content.Selector, infohash string) {
 	if _, there := m.of[s]; !there {
 		if len(m.order) == mostInfohashes {
 			delete(m.of, m.order[0])
+			delete(m.meant, m.order[0])
 			m.order = m.order[1:]
 		}
 		m.order = append(m.order, s)
@@ -41,4 +43,19 @@ func (m *infohashes) name(s content.Selector) (content.Selector, bool) {
 		ih, ok = m.of[s]
 	}
 	return content.Selector{Kind: content.Infohash, Value: ih, File: s.File}, ok
+}
+
+// mistaken notes that a content id is an infohash in truth: it played as one,
+// and not as a content id.
+func (m *infohashes) mistaken(s content.Selector) {
+	m.learn(s, s.Value)
+	m.meant[s] = true
+}
+
+// best returns the selector under which a content is to be opened.
+func (m *infohashes) best(s content.Selector) content.Selector {
+	if m.meant[s] {
+		s.Kind = content.Infohash
+	}
+	return s
 }

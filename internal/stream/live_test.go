@@ -109,6 +109,9 @@ func TestNamesOfOneContentMeet(t *testing.T) {
 					t.Errorf("%d engines, %v apart: %+v; want one session and one reader", engines, apart, c)
 				}
 				all.Wait()
+				if c := r.counters(); c.Opens != 1 {
+					t.Errorf("%d engines, %v apart: %d sessions were opened, want 1", engines, apart, c.Opens)
+				}
 				r.checkNothingLeft()
 			})
 		}

@@ -64,7 +64,8 @@ func nextStep(want content.Selector, not avoid, tried []failed) (step, bool) {
 		missing = missing || class == engine.NotFound
 	}
 	switch code := asError(last.err).Code; {
-	case opened >= maxAttempts, code == CodeClosing, code == CodeFull, code == CodeNoEngine:
+	case opened >= maxAttempts, code == CodeClosing,
+		last.engine == "" && (code == CodeFull || code == CodeNoEngine):
 		return step{}, false
 	case code == CodeNotNative && last.engine != "":
 		return step{as: want, exclude: exclude, official: true}, true
@@ -86,7 +87,7 @@ func nextStep(want content.Selector, not avoid, tried []failed) (step, bool) {
 // failed with class.
 func cures(class engine.Class) bool {
 	switch class {
-	case engine.SessionLost, engine.Sick, engine.NoData, engine.Garbage:
+	case engine.SessionLost, engine.Sick, engine.NoData, engine.Garbage, engine.Overloaded:
 		return true
 	}
 	return false

@@ -200,6 +200,7 @@ func (p *pool) Acquire(_ context.Context, want Want) (*Slot, error) {
 	best.used++
 	return &Slot{
 		EngineID: best.id, Client: best.client,
+		Opened: func() {},
 		Report: func(err error) {
 			p.mu.Lock()
 			defer p.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/acequia-tv/acequia/internal/content"
 	"github.com/acequia-tv/acequia/internal/engine"
 	"github.com/acequia-tv/acequia/internal/upstream"
 )
@@ -14,6 +15,11 @@ import (
 // engine loads an infohash whose swarm answers in under a second, and takes 28
 // seconds to give up on one that nobody has.
 const guessTimeout = 6 * time.Second
+
+// identifyTimeout bounds the question for a content's infohash: an engine that
+// knows it answers in milliseconds, and one that has to look it up fails after
+// 4.7 seconds.
+const identifyTimeout = 6 * time.Second
 
 // result is the outcome of one attempt.
 type result struct {
@@ -48,7 +54,8 @@ func (s *Stream) open(ctx context.Context, not avoid) (*conn, error) {
 
 	hedge := newHedge(s.hub.cfg.Hedge)
 	defer hedge.stop()
-	launch(step{as: s.content, exclude: not.all()})
+	want := s.hub.best(s.content)
+	launch(step{as: want, exclude: not.all()})
 	var tried []failed
 	for {
 		select {
@@ -64,7 +71,7 @@ func (s *Stream) open(ctx context.Context, not avoid) (*conn, error) {
 			s.log.Debug("attempt did not play", "engine", r.engine, "content", r.step.as, "err", r.err)
 			tried = append(tried, failed{step: r.step, engine: r.engine, err: r.err})
 			if ctx.Err() == nil {
-				if st, ok := nextStep(s.content, not, tried); ok {
+				if st, ok := nextStep(want, not, tried); ok {
 					hedge.restart()
 					launch(st)
 					continue
@@ -75,7 +82,7 @@ func (s *Stream) open(ctx context.Context, not avoid) (*conn, error) {
 			}
 		case <-hedge.C():
 			if running < 2 {
-				launch(step{as: s.content, exclude: s.busyWith(not, tried)})
+				launch(step{as: want, exclude: s.busyWith(not, tried)})
 			}
 		}
 	}
@@ -138,10 +145,17 @@ func (s *Stream) bring(ctx context.Context, c *conn, st step) error {
 		c.slot.Release()
 		return err
 	}
+	if owner, err := s.identify(ctx, c.slot.Client, st.as); err != nil || owner != s {
+		c.slot.Release()
+		if err != nil {
+			return err
+		}
+		return &mergedError{into: owner}
+	}
 	if err := c.open(ctx, st.as); err != nil {
 		return err
 	}
-	if owner := s.hub.claim(s, c.session.Infohash); owner != s {
+	if owner := s.hub.claim(s, st.as, c.session.Infohash); owner != s {
 		owner.adopt(c)
 		return &mergedError{into: owner}
 	}
@@ -159,6 +173,27 @@ func (s *Stream) bring(ctx context.Context, c *conn, st step) error {
 	}
 	c.source = src
 	return nil
+}
+
+// identify asks the engine for the infohash of a content that was never played
+// before, and returns the stream that has the content: another one than s when
+// it is playing under another name. Asking opens no session; opening a second
+// one of the same content on an engine would cut off the first. An engine that
+// does not tell in time is none the worse for it: the open will tell.
+func (s *Stream) identify(ctx context.Context, client *engine.Client, as content.Selector) (*Stream, error) {
+	if s.hub.knows(as) {
+		return s, nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, identifyTimeout, errStartTimeout)
+	defer cancel()
+	found, err := client.Resolve(ctx, as)
+	switch class := engine.ClassOf(err); {
+	case err == nil && found.Infohash != "":
+		return s.hub.claim(s, as, found.Infohash), nil
+	case class == engine.NotFound, class == engine.NotNative:
+		return nil, err
+	}
+	return s, nil
 }
 
 // noteOpening keeps the set of engines on which an attempt is under way.
