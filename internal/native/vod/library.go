@@ -2,6 +2,7 @@ package vod
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/anacrolix/dht/v2"
 	"github.com/anacrolix/torrent"
+	"github.com/anacrolix/torrent/metainfo"
+	"github.com/anacrolix/torrent/storage"
 	"golang.org/x/time/rate"
 )
 
@@ -38,6 +41,9 @@ func libraryConfig(cfg Config, log *slog.Logger) *torrent.ClientConfig {
 		lc.DisableIPv6 = a.Is4()
 		lc.DisableIPv4 = a.Is6() && !a.Is4In6()
 	}
+	// Every torrent brings its storage. The library's default would leave a
+	// database in the working directory.
+	lc.DefaultStorage = noStorage{}
 	lc.NoDefaultPortForwarding = !cfg.UPnP
 	lc.UpnpID = "acequia"
 	lc.NoDHT = !cfg.DHT
@@ -73,6 +79,13 @@ func libraryConfig(cfg Config, log *slog.Logger) *torrent.ClientConfig {
 	lc.HTTPUserAgent = "acequia"
 	lc.Slogger = slog.New(quiet{log.Handler()})
 	return lc
+}
+
+// noStorage is the storage of torrents that bring none: there are none.
+type noStorage struct{}
+
+func (noStorage) OpenTorrent(context.Context, *metainfo.Info, metainfo.Hash) (storage.TorrentImpl, error) {
+	return storage.TorrentImpl{}, errors.New("torrent without storage")
 }
 
 // limiter of bytes per second; 0 is no limit. The burst must hold the largest
