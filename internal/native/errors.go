@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/acequia-tv/acequia/internal/native/fetch"
 	"github.com/acequia-tv/acequia/internal/native/vod"
@@ -62,6 +63,9 @@ func explain(err error, stats *Stats) *Error {
 	if known, ok := errors.AsType[*Error](err); ok {
 		return known
 	}
+	if unfetched, ok := errors.AsType[*fetch.Error](err); ok {
+		return &Error{Reason: FetchFailed, Detail: "the address of the transport file gave nothing: " + clip(unfetched.Err.Error()), Err: err}
+	}
 	e := &Error{Reason: Internal, Detail: "the engine could not play this content", Err: err}
 	switch {
 	case errors.Is(err, vod.ErrNoMetadata):
@@ -76,8 +80,6 @@ func explain(err error, stats *Stats) *Error {
 		e.Reason, e.Detail = NotATorrent, "this cannot be read as a torrent"
 	case errors.Is(err, vod.ErrCacheFull):
 		e.Reason, e.Detail = Busy, "what is being played leaves no room in the cache for more"
-	case errors.Is(err, fetch.ErrFetch):
-		e.Reason, e.Detail = FetchFailed, "the address of the transport file could not be fetched"
 	case errors.Is(err, errStartTimeout) && (stats == nil || stats.Peers == 0):
 		e.Reason, e.Detail = NoPeers, "no peer of this torrent could be reached in time"
 	case errors.Is(err, errStartTimeout):
@@ -90,6 +92,16 @@ func explain(err error, stats *Stats) *Error {
 		e.Reason, e.Detail = Busy, errReaderGivesWay.Error()
 	}
 	return e
+}
+
+// clip makes a foreign text fit for one line.
+func clip(s string) string {
+	const most = 120
+	s = strings.Join(strings.Fields(strings.ToValidUTF8(s, "")), " ")
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "..."
+	}
+	return s
 }
 
 // withCause adds to err why ctx ended, where that is why the operation failed.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/acequia-tv/acequia/internal/content"
 	"github.com/acequia-tv/acequia/internal/native/fetch"
 	"github.com/acequia-tv/acequia/internal/native/vod"
 	"github.com/acequia-tv/acequia/internal/native/vod/vodtest"
@@ -26,7 +28,7 @@ func TestExplain(t *testing.T) {
 		{fmt.Errorf("wrapped: %w", busy), nil, Busy},
 		{vod.ErrNoMetadata, nil, NoMetadata},
 		{fmt.Errorf("%w: %w", errStartTimeout, vod.ErrNoMetadata), nil, NoMetadata},
-		{fmt.Errorf("%w: %w", errStartTimeout, fetch.ErrFetch), nil, FetchFailed},
+		{fmt.Errorf("%w: %w", errStartTimeout, &fetch.Error{Err: vod.ErrNoPeers}), nil, FetchFailed},
 		{vod.ErrNoPeers, nil, NoPeers},
 		{vod.ErrChoked, nil, Choked},
 		{vod.ErrNoFile, nil, NoSuchFile},
@@ -54,10 +56,10 @@ func TestOldEventsGoFirst(t *testing.T) {
 	t.Parallel()
 	s := &Session{events: make(chan Event, maxEvents), life: t.Context()}
 	for i := range maxEvents + 3 {
-		s.emit(Event{Name: fmt.Sprint(i)})
+		s.emit(Event{Name: strconv.Itoa(i)})
 	}
 	for i := 3; i < maxEvents+3; i++ {
-		if ev, err := s.Next(t.Context()); err != nil || ev.Name != fmt.Sprint(i) {
+		if ev, err := s.Next(t.Context()); err != nil || ev.Name != strconv.Itoa(i) {
 			t.Fatalf("event %q, %v, want %d", ev.Name, err, i)
 		}
 	}
@@ -75,6 +77,18 @@ func TestNameOfKeepsSecretsOut(t *testing.T) {
 		if got := nameOf(address); got != want {
 			t.Errorf("nameOf(%q) = %q, want %q", address, got, want)
 		}
+	}
+}
+
+func TestRequestKeepsSecretsOut(t *testing.T) {
+	t.Parallel()
+	req := Request{Content: content.Selector{Kind: content.URL, Value: "http://example.com/a.torrent?apikey=secret"}}
+	if got := req.String(); got != "url example.com/.../a.torrent" {
+		t.Errorf("%q", got)
+	}
+	failure := explain(fmt.Errorf("find %s: %w", req, &fetch.Error{Err: errors.New("the server answered\n404")}), nil)
+	if failure.Detail != "the address of the transport file gave nothing: the server answered 404" {
+		t.Errorf("%q", failure.Detail)
 	}
 }
 

@@ -28,7 +28,8 @@ type Config struct {
 	// MaxSessions is the most sessions at a time, those being opened included
 	// (256). The session that has been idle longest gives way.
 	MaxSessions int
-	// MaxReaders is the most readers of one session at a time (4).
+	// MaxReaders is the most readers of one session at a time (32): a proxy may
+	// have many viewers on one, each with its own position.
 	MaxReaders int
 	// InternalBuffering holds the first byte of a session back until Buffer of
 	// content is at hand, or StartTimeout is over.
@@ -45,7 +46,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.StartTimeout, 20*time.Second)
 	setDefault(&c.SessionIdle, time.Minute)
 	setDefault(&c.MaxSessions, 256)
-	setDefault(&c.MaxReaders, 4)
+	setDefault(&c.MaxReaders, 32)
 	setDefault(&c.Buffer, 3*time.Second)
 	setDefault(&c.Window, 128<<20)
 	return c
@@ -80,7 +81,7 @@ type Engine struct {
 	backend   vod.Backend
 	resolvers []Resolver
 
-	life   context.Context // ends with Close
+	life   context.Context //nolint:containedctx // the engine's own, ends with Close
 	cancel context.CancelCauseFunc
 	wake   chan struct{} // tells Run that a session may have become idle
 
@@ -119,7 +120,7 @@ func (e *Engine) Config() Config { return e.cfg }
 // Run ends sessions that have become idle, until ctx ends. Then it ends all
 // sessions, as [Engine.Close] does, and returns nil.
 func (e *Engine) Run(ctx context.Context) error {
-	defer e.Close()
+	defer func() { _ = e.Close() }() // never fails
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -235,7 +236,7 @@ func (e *Engine) forget(s *Session) {
 }
 
 var (
-	// ErrUnknownSession: there is no such session, or it has ended.
+	// ErrUnknownSession says that there is no such session, or it has ended.
 	ErrUnknownSession = errors.New("unknown playback session id")
 
 	errEngineClosed = errors.New("the engine is stopping")

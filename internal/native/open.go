@@ -30,6 +30,17 @@ type Request struct {
 	ClientSession int
 }
 
+// String names the content for logs and messages.
+func (r Request) String() string {
+	switch {
+	case len(r.TransportFile) > 0:
+		return "a transport file"
+	case r.Content.Kind == content.URL:
+		return "url " + nameOf(r.Content.Value)
+	}
+	return r.Content.String()
+}
+
 // FileAuto as Request.File lets the engine pick.
 const FileAuto = -1
 
@@ -43,7 +54,7 @@ func (e *Engine) Open(ctx context.Context, req Request) (*Session, error) {
 	if err != nil {
 		e.counters.failed.Add(1)
 		failure := explain(err, nil)
-		e.log.Info("content cannot be played", "content", req.Content.String(), "reason", string(failure.Reason), "err", failure)
+		e.log.Info("content cannot be played", "content", req.String(), "reason", string(failure.Reason), "err", failure)
 		return nil, failure
 	}
 	return s, nil
@@ -102,7 +113,7 @@ func (e *Engine) Inspect(ctx context.Context, req Request) (Info, error) {
 func (e *Engine) resolve(ctx context.Context, req Request) (Playable, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer context.AfterFunc(e.life, func() { cancel(errEngineClosed) })()
+	defer context.AfterFunc(e.life, func() { cancel(errEngineClosed) })() //nolint:contextcheck // the engine's life is a second one
 	ctx, stop := context.WithTimeoutCause(ctx, e.cfg.StartTimeout, errStartTimeout)
 	defer stop()
 	for _, r := range e.resolvers {
@@ -111,7 +122,7 @@ func (e *Engine) resolve(ctx context.Context, req Request) (Playable, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("find %s: %w", req.Content, withCause(ctx, err))
+			return nil, fmt.Errorf("find %s: %w", req, withCause(ctx, err))
 		}
 		return playable, nil
 	}

@@ -14,7 +14,7 @@ import (
 // It is for one goroutine; its context may be watched from others.
 type Reader struct {
 	session *Session
-	ctx     context.Context // ends with the session, the request, or when the reader gives way
+	ctx     context.Context //nolint:containedctx // an io.Reader takes none; ends with the session, the request, or when the reader gives way
 	cancel  context.CancelCauseFunc
 	unlink  func() bool
 
@@ -31,7 +31,7 @@ type Reader struct {
 func (s *Session) NewReader(ctx context.Context) *Reader {
 	r := &Reader{session: s}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
-	r.unlink = context.AfterFunc(s.life, func() { r.cancel(context.Cause(s.life)) })
+	r.unlink = context.AfterFunc(s.life, func() { r.cancel(context.Cause(s.life)) }) //nolint:contextcheck // the session's life is a second one
 	return r
 }
 
@@ -78,8 +78,13 @@ func (r *Reader) Read(p []byte) (int, error) {
 		r.session.engine.counters.served.Add(int64(n))
 		return n, nil // an error comes again with the next Read
 	}
-	if err == nil || err == io.EOF {
-		return 0, err
+	switch {
+	case err == nil:
+		return 0, nil
+	case errors.Is(err, io.EOF) && r.session.info.Live:
+		return 0, io.EOF
+	case errors.Is(err, io.EOF):
+		err = io.ErrUnexpectedEOF // the file is longer
 	}
 	return 0, r.session.fail(withCause(r.ctx, err))
 }
@@ -151,36 +156,43 @@ func (r *Reader) Close() error {
 	return err
 }
 
-// giveWayAfter is how long a reader must have got nothing before a new one may
-// take its place: one that data flows to is being watched. A new reader waits
-// as long for a place: a player that seeks closes its old connection, and it
-// takes a moment until the engine notices.
-const giveWayAfter = time.Second
+const (
+	// giveWayAfter is how long a reader must have got nothing before a new one
+	// may take its place. Players read ahead in bursts some seconds apart; one
+	// that took nothing for longer is paused or stuck.
+	giveWayAfter = 10 * time.Second
+	// placeWait is how long a new reader waits for a place: a player that seeks
+	// closes its old connection, and it takes a moment until the engine notices.
+	placeWait = time.Second
+)
 
 // attach counts r as a reader of the session. When there are as many as there
 // may be, the one that got nothing for the longest time gives way.
 func (s *Session) attach(r *Reader) error {
-	deadline := time.Now().Add(giveWayAfter)
+	deadline := time.Now().Add(placeWait)
 	for {
-		freed, again, err := s.tryAttach(r, time.Now())
+		now := time.Now()
+		freed, again, err := s.tryAttach(r, now)
 		if freed == nil {
 			return err
 		}
-		if !again.Before(deadline) {
+		if !now.Before(deadline) {
+			return &Error{Reason: Busy, Detail: fmt.Sprintf("this session has %d readers already", s.engine.cfg.MaxReaders)}
+		}
+		if again.After(deadline) {
 			again = deadline
 		}
-		wait := time.NewTimer(time.Until(again))
+		wait := time.NewTimer(again.Sub(now))
 		select {
 		case <-freed:
 		case <-wait.C:
-			if again.Equal(deadline) {
-				return &Error{Reason: Busy, Detail: fmt.Sprintf("this session has %d readers already", s.engine.cfg.MaxReaders)}
-			}
 		case <-r.ctx.Done():
-			wait.Stop()
-			return context.Cause(r.ctx)
+			err = context.Cause(r.ctx)
 		}
 		wait.Stop()
+		if err != nil {
+			return err
+		}
 	}
 }
 

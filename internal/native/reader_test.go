@@ -26,7 +26,7 @@ func TestReaderSeeks(t *testing.T) {
 	if got, err := r.Seek(0, io.SeekEnd); got != size || err != nil {
 		t.Fatalf("Seek to the end = %d, %v", got, err)
 	}
-	if n, err := r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+	if n, err := r.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("Read at the end = %d, %v", n, err)
 	}
 	if got := swarm.Use().Opened; got != 0 {
@@ -172,25 +172,19 @@ func TestReaderThatWaitedLongestGivesWay(t *testing.T) {
 		if err := errors.Join(read(old), read(young)); err != nil {
 			t.Fatal(err)
 		}
-		// Data flows to both for a second more.
-		flowing := make(chan error, 1)
-		go func() {
-			time.Sleep(time.Second - time.Millisecond)
-			flowing <- errors.Join(read(old), read(young))
-		}()
 		begin := time.Now()
 		if err := read(third); reasonOf(t, err) != native.Busy || time.Since(begin) != time.Second {
 			t.Errorf("two busy readers, and a third after %v: %v", time.Since(begin), err)
 		}
-		if err := <-flowing; err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(2 * time.Second)
+		time.Sleep(8 * time.Second)
 		if err := read(young); err != nil {
 			t.Fatal(err)
 		}
 		if err := read(third); err != nil {
 			t.Errorf("a third reader beside an idle one: %v", err)
+		}
+		if waited := time.Since(begin); waited != 10*time.Second {
+			t.Errorf("the idle reader gave way after %v, want 10s", waited)
 		}
 		if err := read(old); reasonOf(t, err) != native.Busy {
 			t.Errorf("the idle reader reads on: %v", err)
@@ -377,5 +371,17 @@ func TestMediaTypeIsLearned(t *testing.T) {
 		if got := s.MediaType(); got != tt.after {
 			t.Errorf("%s: %q after reading, want %q", name, got, tt.after)
 		}
+	}
+}
+
+func TestFileThatEndsEarlyIsAnError(t *testing.T) {
+	t.Parallel()
+	backend := vodtest.New()
+	backend.Share(clip).Fail(10, io.EOF)
+	e := newEngine(t, native.Config{}, native.Deps{Backend: backend})
+	r := mustOpen(t, e, byInfohash(clip)).NewReader(t.Context())
+	defer r.Close()
+	if got, err := io.ReadAll(r); len(got) != 10 || !errors.Is(err, io.ErrUnexpectedEOF) || reasonOf(t, err) != native.Internal {
+		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }

@@ -20,7 +20,7 @@ type Session struct {
 	file     File
 	base     Stats // of the content when the session began
 
-	life   context.Context // ends with the session; the cause says why
+	life   context.Context //nolint:containedctx // the session's own, ends with it; the cause says why
 	cancel context.CancelCauseFunc
 
 	delivered atomic.Int64 // bytes given to readers

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/url"
 	"path"
-	"strings"
 
 	"github.com/acequia-tv/acequia/internal/content"
 	"github.com/acequia-tv/acequia/internal/native/vod"
@@ -87,10 +86,7 @@ func nameOf(address string) string {
 	if base := path.Base(u.Path); base != "." && base != "/" {
 		name += "/.../" + base
 	}
-	if len(name) > 120 {
-		name = strings.ToValidUTF8(name[:120], "") + "..."
-	}
-	return name
+	return clip(name)
 }
 
 // torrent is a vod.Torrent as a Playable.

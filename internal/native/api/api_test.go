@@ -41,7 +41,7 @@ type fetcher map[string]fetch.Document
 func (f fetcher) Fetch(_ context.Context, url string) (fetch.Document, error) {
 	doc, ok := f[url]
 	if !ok {
-		return fetch.Document{}, fetch.ErrFetch
+		return fetch.Document{}, &fetch.Error{Err: errors.New("404")}
 	}
 	return doc, nil
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/acequia-tv/acequia/internal/native"
+	"github.com/acequia-tv/acequia/internal/native/api"
 	"github.com/acequia-tv/acequia/internal/native/vod"
 )
 
@@ -241,6 +243,20 @@ func TestEveryAnswerIsWholeJSON(t *testing.T) {
 		w := r.get(t, target)
 		if !json.Valid(w.Body.Bytes()) || !slices.Equal(w.Header()["Cache-Control"], []string{"no-store"}) || w.Code != http.StatusOK {
 			t.Errorf("%s: status %d, %v: %s", target, w.Code, w.Header(), w.Body)
+		}
+	}
+}
+
+func TestVersionCode(t *testing.T) {
+	t.Parallel()
+	for version, want := range map[string]float64{
+		"3.2.11": 3021100, "v0.1.0": 10000, "1.2.3-rc4": 1020300, "2": 2000000,
+		"dev": 1, "": 1, "0.0.0": 1, "1.2.3.4": 1, "1.x": 1,
+	} {
+		r := newRig(t, func(_ *native.Config, _ *native.Deps, o *api.Options) { o.Version = version })
+		result := answer(t, r.get(t, "/webui/api/service?method=get_version"))["result"].(map[string]any)
+		if result["code"] != want || result["version"] != version {
+			t.Errorf("%q: %v, want code %v", version, result, want)
 		}
 	}
 }

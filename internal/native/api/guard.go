@@ -18,7 +18,7 @@ func (s *server) checkHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := hostname(r.Host)
 		if !ownName(host) && !slices.ContainsFunc(s.opts.Hosts, func(h string) bool { return strings.EqualFold(h, host) }) {
-			s.opts.Logger.Warn("request to an unknown host name refused", "host", clip(host), "path", r.URL.Path)
+			s.opts.Logger.Info("request to an unknown host name refused", "host", clip(host), "path", r.URL.Path)
 			writeText(w, http.StatusForbidden, "access denied: this engine does not know itself by that host name: use its IP address")
 			return
 		}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -34,10 +35,10 @@ func (s *server) play(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Disposition", disposition(played))
 
 	reader := played.NewReader(r.Context())
-	defer reader.Close()
+	defer func() { _ = reader.Close() }() // what is to be told, Read has told
 	source := &source{Reader: reader}
 	d := &delivery{ResponseWriter: w, session: played, source: source}
-	unwatch := d.watch(reader.Context())
+	unwatch := d.watch(reader.Context()) //nolint:contextcheck // the reader's context inherits the request's
 	if played.Info().Live {
 		serveLive(d, r)
 	} else {
@@ -88,7 +89,7 @@ type source struct {
 
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		s.err = err
 	}
 	return n, err
@@ -158,7 +159,7 @@ func (d *delivery) ReadFrom(src io.Reader) (int64, error) {
 				buf = make([]byte, copySize)
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return sum, nil
 		}
 		if err != nil {

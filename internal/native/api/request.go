@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/acequia-tv/acequia/internal/content"
 	"github.com/acequia-tv/acequia/internal/native"
@@ -19,6 +20,9 @@ import (
 
 // maxBody bounds the body of a request: a transport file in base64, in JSON.
 const maxBody = fetch.MaxSize/3*4 + 4<<10
+
+// bodyTimeout bounds the reading of a body.
+const bodyTimeout = 30 * time.Second
 
 // open is a request for playback.
 type open struct {
@@ -85,6 +89,10 @@ func readBody(w http.ResponseWriter, r *http.Request) (file []byte, form url.Val
 	if r.Method != http.MethodPost {
 		return nil, nil, nil
 	}
+	// A body has to come within the bound; playback that follows has none.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // in-memory connections have none
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the body: %w", err)

@@ -31,19 +31,20 @@ func (s *server) version() version {
 }
 
 // versionCode is major*1000000 + minor*10000 + patch*100, as the official
-// engine counts; 0 for what is no version.
+// engine counts. It is 1 for a build without a version: clients take 0 for no
+// answer.
 func versionCode(v string) int {
 	v, _, _ = strings.Cut(strings.TrimPrefix(v, "v"), "-")
 	code, unit := 0, 1_000_000
 	for part := range strings.SplitSeq(v, ".") {
 		n, err := strconv.Atoi(part)
 		if err != nil || n < 0 || unit < 100 {
-			return 0
+			return 1
 		}
 		code += n * unit
 		unit /= 100
 	}
-	return code
+	return max(1, code)
 }
 
 // status is the engine's state. All but the first two fields are this engine's
@@ -190,7 +191,7 @@ func parseQuery(query string) (content.Selector, error) {
 		if params, ok := strings.CutPrefix(rest, "?"); ok {
 			values, err := url.ParseQuery(params)
 			if err != nil {
-				return content.Selector{}, errors.New("query is not acestream:?infohash=... or acestream:?content_id=...")
+				return content.Selector{}, errors.New("query is neither acestream:?infohash=<infohash> nor acestream:?content_id=<id>")
 			}
 			return content.FromQuery(values)
 		}

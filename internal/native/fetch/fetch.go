@@ -18,8 +18,16 @@ import (
 // wild, of hundreds of thousands of pieces, are a few MiB.
 const MaxSize = 10 << 20
 
-// ErrFetch says that an address gave no document. It is wrapped with why.
-var ErrFetch = errors.New("fetch of the transport file did not work")
+// Error says why an address gave no document. Its text does not repeat the
+// address, which may hold a key.
+type Error struct {
+	Err error
+}
+
+func (e *Error) Error() string { return "fetch the transport file: " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
 
 // Document is what an address gave: the bytes of a file, or a magnet link that
 // it redirects to, as indexers do.
@@ -73,17 +81,20 @@ func checkScheme(u *url.URL) error {
 	return nil
 }
 
-// Fetch gets the document at address. Its errors wrap [ErrFetch] and, when ctx
-// ended, the cause of that.
+// Fetch gets the document at address. Its errors are of type [*Error], and wrap
+// the cause of ctx when that ended.
 func (c *Client) Fetch(ctx context.Context, address string) (Document, error) {
 	doc, err := c.fetch(ctx, address)
 	if err == nil {
 		return doc, nil
 	}
-	if cause := context.Cause(ctx); cause != nil {
-		return Document{}, fmt.Errorf("%w: %w: %w", ErrFetch, cause, err)
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		err = outer.Err // without the address
 	}
-	return Document{}, fmt.Errorf("%w: %w", ErrFetch, err)
+	if cause := context.Cause(ctx); cause != nil {
+		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	return Document{}, &Error{err}
 }
 
 func (c *Client) fetch(ctx context.Context, address string) (Document, error) {

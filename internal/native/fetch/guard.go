@@ -9,7 +9,7 @@ import (
 )
 
 // ErrPrivate says that an address is not one of the public Internet.
-var ErrPrivate = errors.New("not a public address")
+var ErrPrivate = errors.New("not a public address, and private ones are not allowed")
 
 // refusePrivate is a [net.Dialer] ControlContext: it sees the address that a
 // name resolved to, just before connecting to it, so that neither a redirect

@@ -138,6 +138,6 @@ func serve(ctx context.Context, l net.Listener, handler http.Handler, grace time
 	if err := server.Shutdown(stopping); err != nil {
 		_ = server.Close() // cuts what is left; there is nothing to do about an error
 	}
-	<-failed
+	<-failed // Serve has ended, as it was told
 	return nil
 }

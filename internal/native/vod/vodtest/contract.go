@@ -174,7 +174,7 @@ func (h Harness) seek(t *testing.T) {
 	if got, err := r.Seek(0, io.SeekEnd); got != int64(len(data)) || err != nil {
 		t.Errorf("seek to the end: %d, %v", got, err)
 	}
-	if n, err := r.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+	if n, err := r.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("read at the end: %d, %v", n, err)
 	}
 	if _, err := r.Seek(-1, io.SeekStart); err == nil {
@@ -221,7 +221,7 @@ func (h Harness) readerEnds(t *testing.T) {
 	}
 	blocked := open(t, tor, 0)
 	time.AfterFunc(cut, func() { _ = blocked.Close() })
-	if n, err := blocked.Read(make([]byte, 1)); n != 0 || err == nil || err == io.EOF {
+	if n, err := blocked.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("the reader was closed: %d, %v", n, err)
 	}
 }

@@ -52,11 +52,12 @@ func (c Content) Infohash() string {
 
 // Magnet is the content's magnet link, with the addresses of peers.
 func (c Content) Magnet(peers ...string) string {
-	link := "magnet:?xt=urn:btih:" + c.Infohash()
+	var link strings.Builder
+	link.WriteString("magnet:?xt=urn:btih:" + c.Infohash())
 	for _, p := range peers {
-		link += "&x.pe=" + p
+		link.WriteString("&x.pe=" + p)
 	}
-	return link
+	return link.String()
 }
 
 // Info is what a backend tells of the content.

@@ -243,7 +243,7 @@ type reader struct {
 	swarm  *Swarm
 	data   []byte
 	offset int64
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // of Open, as vod.Torrent has it
 	cancel context.CancelCauseFunc
 	once   sync.Once
 }
