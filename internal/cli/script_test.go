@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "rewrite docs/reference/config.md")
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"acequia": func() {
-			os.Exit(Main(System{os.Args, os.Environ(), os.Stdout, os.Stderr, os.Exit}, actors()))
+			os.Exit(Main(System{os.Args, os.Environ(), os.Stdin, os.Stdout, os.Stderr, os.Exit}, actors()))
 		},
 	})
 }

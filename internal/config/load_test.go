@@ -53,7 +53,7 @@ func TestLoadDefaults(t *testing.T) {
 		Static: Static{Engines: []string{}},
 		Playback: Playback{
 			Linger: 15 * time.Second, StartTimeout: 30 * time.Second, StallTimeout: 5 * time.Second,
-			Burst: 3 * time.Second, Hedge: 10 * time.Second, Buffer: 32 * MiB, WriteTimeout: time.Minute,
+			Burst: 3 * time.Second, Hedge: 10 * time.Second, Outage: time.Minute, Buffer: 32 * MiB, WriteTimeout: time.Minute,
 		},
 		Engine: Engine{
 			HTTPPort: 6878, P2PPort: 8621, CacheLimit: GiB, Window: 128 * MiB, Buffer: 3 * time.Second,

@@ -193,7 +193,7 @@ type body struct {
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.body.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = b.client.fault(b.ctx, opPlay, SessionLost, err)
 	}
 	return n, err

@@ -39,6 +39,7 @@ func kind(k pool.Kind) func(*pool.Engine) { return func(e *pool.Engine) { e.Kind
 func since(d time.Duration) func(*pool.Engine) {
 	return func(e *pool.Engine) { e.Since = ago(d) }
 }
+
 func lastUsed(d time.Duration) func(*pool.Engine) {
 	return func(e *pool.Engine) { e.LastUsed = ago(d) }
 }
@@ -111,8 +112,12 @@ func TestPickRefuses(t *testing.T) {
 		{"a content id, the official one is ill", pool.Observed{Engines: []pool.Engine{engine("a", pool.Ready, native), engine("b", pool.Unhealthy, official)}}, id, pool.NoEngines},
 		{"a content id, who knows what starts", pool.Observed{CanStart: true, Engines: []pool.Engine{engine("a", pool.Ready, native)}}, id, pool.NoEngines},
 		{"a content id, the official one is full", pool.Observed{Engines: []pool.Engine{engine("a", pool.Ready, native), engine("b", pool.Ready, official, used(2))}}, id, pool.Full},
-		{"a content id, the official one was tried", pool.Observed{Engines: []pool.Engine{engine("a", pool.Ready, native), engine("b", pool.Ready, official)}},
-			pool.Request{Official: true, Exclude: []string{"b"}}, pool.AllTried},
+		{
+			"a content id, the official one was tried",
+			pool.Observed{Engines: []pool.Engine{engine("a", pool.Ready, native), engine("b", pool.Ready, official)}},
+			pool.Request{Official: true, Exclude: []string{"b"}},
+			pool.AllTried,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

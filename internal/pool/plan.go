@@ -67,7 +67,7 @@ func Plan(o Observed, p Policy) []Action {
 	mayStart := !o.Time.Before(waitUntil)
 
 	stops, rest := hopeless(o, p, mayStart)
-	plan := append(stops, unneeded(o, p, rest)...)
+	plan := slices.Concat(stops, unneeded(o, p, rest))
 	if mayStart {
 		plan = append(plan, starts(o, p, rest)...)
 	}
@@ -106,8 +106,10 @@ func hopeless(o Observed, p Policy, mayStart bool) (stops []Action, rest []Engin
 			return false
 		}
 		makeRoom = false
-		stops = append(stops, Action{Stop, e.ID, NotPlaying,
-			fmt.Sprintf("it is unused and was degraded %s ago: %s", seconds(o.Time.Sub(e.Since)), e.Reason)})
+		stops = append(stops, Action{
+			Stop, e.ID, NotPlaying,
+			fmt.Sprintf("it is unused and was degraded %s ago: %s", seconds(o.Time.Sub(e.Since)), e.Reason),
+		})
 		return true
 	})
 	return stops, rest

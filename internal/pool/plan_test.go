@@ -47,8 +47,12 @@ func TestPlan(t *testing.T) {
 		{"one is slow to start", engines{engine("engine-1", pool.Starting, since(time.Minute-1))}, nil, nil},
 		{"one does not start", engines{engine("engine-1", pool.Starting, since(time.Minute))}, nil, []string{"stop engine-1 start_timeout", "start engine-2 below_min"}},
 		{"one has just become unhealthy", engines{engine("engine-1", pool.Unhealthy, since(time.Second))}, nil, []string{"start engine-2 below_min"}},
-		{"one is unhealthy, in use too", engines{engine("engine-1", pool.Unhealthy, used(1), since(15*time.Second)), engine("engine-2", pool.Ready, since(0))}, nil,
-			[]string{"stop engine-1 not_answering"}},
+		{
+			"one is unhealthy, in use too",
+			engines{engine("engine-1", pool.Unhealthy, used(1), since(15*time.Second)), engine("engine-2", pool.Ready, since(0))},
+			nil,
+			[]string{"stop engine-1 not_answering"},
+		},
 		{"one is being stopped", engines{engine("engine-1", pool.Stopping)}, nil, []string{"start engine-2 below_min"}},
 
 		{"a degraded one in use gets company", engines{engine("engine-1", pool.Degraded, used(1))}, nil, []string{"start engine-2 below_min"}},
@@ -72,8 +76,12 @@ func TestPlan(t *testing.T) {
 		{"a slot is free, all is just busy", engines{engine("engine-1", pool.Ready, opening(1))}, wait(1), nil},
 		{"an empty pool in demand", nil, wait(3), []string{"start engine-1 below_min", "start engine-2 demand"}},
 		{"the free slot has been tried", engines{engine("engine-1", pool.Ready), busy("engine-2")}, waiting(pool.Request{Exclude: []string{"engine-1"}}), []string{"start engine-3 demand"}},
-		{"the free slot suits one of two", engines{engine("engine-1", pool.Ready, used(1)), busy("engine-2")},
-			waiting(pool.Request{Exclude: []string{"engine-2"}}, pool.Request{}), []string{"start engine-3 demand"}},
+		{
+			"the free slot suits one of two",
+			engines{engine("engine-1", pool.Ready, used(1)), busy("engine-2")},
+			waiting(pool.Request{Exclude: []string{"engine-2"}}, pool.Request{}),
+			[]string{"start engine-3 demand"},
+		},
 		{"no start brings an official engine", engines{busy("engine-1")}, func(o *pool.Observed) {
 			o.Starts = pool.KindNative
 			o.Waiting = []pool.Request{{Official: true}}
@@ -93,8 +101,12 @@ func TestPlan(t *testing.T) {
 		{"idle, yet somebody waits", engines{engine("engine-1", pool.Ready), busy("engine-2")}, waiting(pool.Request{Official: true}), []string{"start engine-3 demand"}},
 		{"idle, the other one is not ready yet", engines{engine("engine-1", pool.Ready), engine("engine-2", pool.Starting, since(0))}, nil, nil},
 
-		{"max was lowered", engines{engine("engine-1", pool.Ready, since(0)), busy("engine-2"), busy("engine-3"), busy("engine-4"), engine("engine-5", pool.Starting, since(0))}, nil,
-			[]string{"stop engine-5 above_max", "stop engine-1 above_max"}},
+		{
+			"max was lowered",
+			engines{engine("engine-1", pool.Ready, since(0)), busy("engine-2"), busy("engine-3"), busy("engine-4"), engine("engine-5", pool.Starting, since(0))},
+			nil,
+			[]string{"stop engine-5 above_max", "stop engine-1 above_max"},
+		},
 		{"max was lowered, all in use", engines{busy("engine-1"), busy("engine-2"), busy("engine-3"), busy("engine-4")}, nil, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -422,7 +421,7 @@ func BenchmarkAcquire(b *testing.B) {
 		Provider: source,
 		Probe:    func(context.Context, string) (reconcile.Identity, error) { return reconcile.Identity{}, nil },
 		Events:   events,
-		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Log:      slog.New(slog.DiscardHandler),
 		Policy:   policy,
 	})
 	ctx, cancel := context.WithCancel(b.Context())

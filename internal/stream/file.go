@@ -167,7 +167,7 @@ func (f *file) pick(ctx context.Context, host string, deadline time.Time) (*file
 		case closed:
 			return nil, &Error{Code: CodeClosing, Err: context.Cause(f.stream.ctx)}
 		case former != nil:
-			former.Close()
+			_ = former.Close() // what it was reading does not matter any more
 			continue
 		case fc != nil:
 			return fc, nil

@@ -138,6 +138,8 @@ func serve(ctx context.Context, l net.Listener, handler http.Handler, grace time
 	if err := server.Shutdown(stopping); err != nil {
 		_ = server.Close() // cuts what is left; there is nothing to do about an error
 	}
-	<-failed // Serve has ended, as it was told
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	}
 	return nil
 }

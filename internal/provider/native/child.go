@@ -71,7 +71,8 @@ func (c *child) start(config Config) error {
 		return fmt.Errorf("make data directory: %w", err)
 	}
 	args := append([]string{"engine", "--engine.http_port", "0", "--engine.p2p_port", "0", "--data", c.dir}, config.Args...)
-	c.cmd = exec.Command(config.Executable, args...)
+	// Not tied to a context: the child outlives the call that starts it.
+	c.cmd = exec.Command(config.Executable, args...) //nolint:noctx // see above
 	c.cmd.Env = config.Env
 	c.stdout = &lineWriter{max: maxStdoutLine, line: c.said}
 	c.stderr = &lineWriter{max: maxStderrLine, line: c.logged}
