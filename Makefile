@@ -48,8 +48,16 @@ gen: ## everything that is generated: the reference pages
 	$(GO) test ./internal/cli -run Reference -update
 	$(GO) test ./internal/app -run Reference -update
 
-image: ## container image acequia:$(VERSION)
-	docker build --build-arg VERSION=$(VERSION) -t acequia:$(VERSION) -f deploy/Dockerfile .
+# The certificates of certificate authorities, for trackers and transport files
+# over HTTPS: the first of the usual places that exists.
+CA_BUNDLE ?= $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))
+
+image: build ## container image acequia:$(VERSION), also tagged acequia:latest
+	rm -rf bin/image && mkdir -p bin/image/rootfs/config bin/image/rootfs/etc/ssl/certs
+	mkdir -m 1777 bin/image/rootfs/tmp
+	cp bin/acequia bin/image/rootfs/
+	$(if $(CA_BUNDLE),cp $(CA_BUNDLE) bin/image/rootfs/etc/ssl/certs/ca-certificates.crt,@echo "no CA bundle found: HTTPS trackers will not work in the image")
+	docker build -t acequia:$(subst +,-,$(VERSION)) -t acequia:latest -f deploy/Dockerfile bin/image
 
 clean:
 	rm -rf bin
