@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -99,6 +100,9 @@ func (s *source) Read(p []byte) (int, error) {
 // that system calls cost little beside the bytes.
 const copySize = 256 << 10
 
+// buffers are for copying.
+var buffers = sync.Pool{New: func() any { return new([copySize]byte) }}
+
 // firstRead bounds the first read, so that a player has something at once.
 const firstRead = 16 << 10
 
@@ -141,7 +145,9 @@ func (d *delivery) send() {
 
 // ReadFrom copies src to the client; net/http's copying uses it.
 func (d *delivery) ReadFrom(src io.Reader) (int64, error) {
-	buf := make([]byte, firstRead)
+	pooled := buffers.Get().(*[copySize]byte)
+	defer buffers.Put(pooled)
+	buf := pooled[:firstRead]
 	var sum int64
 	for {
 		n, err := src.Read(buf)
@@ -155,9 +161,7 @@ func (d *delivery) ReadFrom(src io.Reader) (int64, error) {
 			if first {
 				_ = http.NewResponseController(d.ResponseWriter).Flush() // the next write sends it too
 			}
-			if len(buf) < copySize {
-				buf = make([]byte, copySize)
-			}
+			buf = pooled[:]
 		}
 		if errors.Is(err, io.EOF) {
 			return sum, nil
