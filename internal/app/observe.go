@@ -26,7 +26,7 @@ type observer struct {
 	skips    prometheus.Counter
 }
 
-func newObserver(registry *prometheus.Registry, events *event.Log, log *slog.Logger) *observer {
+func newObserver(registry prometheus.Registerer, events *event.Log, log *slog.Logger) *observer {
 	counters := func(name, help, label string) *prometheus.CounterVec {
 		v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "acequia_" + name, Help: help}, []string{label})
 		registry.MustRegister(v)

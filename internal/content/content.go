@@ -7,6 +7,7 @@ package content
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strconv"
 	"strings"
@@ -143,6 +144,9 @@ func (s Selector) String() string {
 	}
 	return v
 }
+
+// LogValue logs a selector as its String.
+func (s Selector) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 func isHex40(s string) bool {
 	if len(s) != 40 {

@@ -39,14 +39,13 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	text := string(e.Code)
-	if e.Detail != "" {
-		text += ": " + e.Detail
+	switch {
+	case e.Err != nil:
+		return string(e.Code) + ": " + e.Err.Error()
+	case e.Detail != "":
+		return string(e.Code) + ": " + e.Detail
 	}
-	if e.Err != nil {
-		text += ": " + e.Err.Error()
-	}
-	return text
+	return string(e.Code)
 }
 
 func (e *Error) Unwrap() error { return e.Err }
