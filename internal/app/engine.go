@@ -61,7 +61,7 @@ func Engine(ctx context.Context, inv cli.Invocation) (err error) {
 	registry := telemetry.NewRegistry(inv.Build)
 	registry.MustRegister(engine.Metrics())
 	handler := api.New(engine, api.Options{
-		Version: inv.Build.Version, Logger: log,
+		Version: inv.Build.Version, Hosts: cfg.Engine.Hosts, Logger: log,
 		Metrics: telemetry.MetricsHandler(registry, log),
 	})
 	if err := announce(inv.Stdout, ports, backend, log); err != nil {

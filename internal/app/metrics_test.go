@@ -70,7 +70,7 @@ func TestMetricsReference(t *testing.T) {
 
 func section(t *testing.T, doc *bytes.Buffer, title string, descs []string) {
 	t.Helper()
-	shape := regexp.MustCompile(`^Desc\{fqName: "([^"]+)", help: "([^"]*)", constLabels: \{\}, variableLabels: \{([^}]*)\}\}$`)
+	shape := regexp.MustCompile(`^Desc\{fqName: "([^"]+)", help: "([^"]*)", unit: "[^"]*", constLabels: \{\}, variableLabels: \{([^}]*)\}\}$`)
 	fmt.Fprintf(doc, "\n## %s\n\n| Metric | Labels | Meaning |\n| --- | --- | --- |\n", title)
 	var rows [][]string
 	for _, d := range descs {

@@ -100,6 +100,7 @@ type Engine struct {
 	P2PPort           int           `yaml:"p2p_port" default:"8621" min:"0" max:"65535" doc:"TCP and UDP port for peers. 0 takes any free port."`
 	P2PHost           string        `yaml:"p2p_host" format:"ip" doc:"Address that engine.p2p_port binds to. Empty is every interface, which is what peers need; 127.0.0.1 keeps to this machine."`
 	BindAll           bool          `yaml:"bind_all" default:"false" doc:"Serve the engine API on every interface instead of on loopback only. The API has no password."`
+	Hosts             []string      `yaml:"hosts" doc:"DNS names by which clients call the engine API, beside IP addresses, localhost and names of the local network. Others are refused, so that no web page can reach the engine through a name of its own."`
 	CacheLimit        Size          `yaml:"cache_limit" default:"1GiB" min:"16MiB" doc:"Most bytes of content kept, over all content together. The least recently played goes first; what plays stays."`
 	Window            Size          `yaml:"window" default:"128MiB" min:"16MiB" doc:"Most memory for the pieces around the place where one content is played."`
 	DiskCache         bool          `yaml:"disk_cache" default:"false" doc:"Keep content on disk in the data directory behind the memory window, up to engine.cache_limit."`
