@@ -91,6 +91,7 @@ func TestArgumentsReadBack(t *testing.T) {
 		want := drawConfig(t)
 		// A list in an argument is split at commas and trimmed.
 		want.Engine.Peers = parseList(strings.Join(want.Engine.Peers, ","))
+		want.Engine.Hosts = parseList(strings.Join(want.Engine.Hosts, ","))
 		var flags []Setting
 		for _, arg := range want.Arguments("engine") {
 			name, text, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
