@@ -232,10 +232,9 @@ func (k *conn) tellGone(index int) {
 	}
 }
 
-// idle tells whether a connection could be asked for more and is not.
-func (k *conn) idle() bool {
-	return !k.choked.Load() && k.asked.Load() && k.outstanding.Load() == 0
-}
+// idle tells whether a connection is not asked for anything. It may be choked
+// because the library did not get to say that it is interested.
+func (k *conn) idle() bool { return k.outstanding.Load() == 0 }
 
 // wake makes the library look at a connection again. Its writer checks for
 // work, and only then starts to listen for the signal that there is some: a

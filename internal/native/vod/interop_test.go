@@ -167,16 +167,20 @@ func TestReadFromForeignSeeders(t *testing.T) {
 			if err != nil {
 				t.Skipf("%s is not installed", f.program)
 			}
-			l := newLink(t)
 			want := clip(40, 24<<20+4321)
 			hash, torrent := describeClip(t, want, "")
-			home, data := t.TempDir(), t.TempDir()
-			if err := os.WriteFile(filepath.Join(data, "clip.ts"), want, 0o644); err != nil {
-				t.Fatal(err)
-			}
-			l.run(t, home, append([]string{program}, f.arguments(t, home, data, torrent, foreignPort)...)...)
-			for range interopRuns(t) {
-				readForeign(t, l, hash, want)
+			for i := range interopRuns(t) {
+				// Each run has its own seeder: Transmission takes an address
+				// that once had everything for a seed, and chokes it ever after.
+				t.Run(strconv.Itoa(i), func(t *testing.T) {
+					l := newLink(t)
+					home, data := t.TempDir(), t.TempDir()
+					if err := os.WriteFile(filepath.Join(data, "clip.ts"), want, 0o644); err != nil {
+						t.Fatal(err)
+					}
+					l.run(t, home, append([]string{program}, f.arguments(t, home, data, torrent, foreignPort)...)...)
+					readForeign(t, l, hash, want)
+				})
 			}
 		})
 	}

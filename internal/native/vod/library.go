@@ -27,8 +27,9 @@ const (
 	// dialRate lets a swarm of dead addresses be tried in seconds.
 	dialRate = 50
 	// unverified bounds the bytes of one torrent that are asked for but not
-	// checked yet.
-	unverified = 64 << 20
+	// checked yet: the queues of four fast peers. The library sorts as many
+	// blocks each time it asks.
+	unverified = 32 << 20
 )
 
 // libraryConfig is what all clients of this package have in common.

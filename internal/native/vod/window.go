@@ -71,6 +71,11 @@ const (
 	minReadahead = 16 << 20
 	// readaheadTime is how much playing time is kept ahead of a reader.
 	readaheadTime = 8 * time.Second
+	// bulkRate is more than any content plays at (128 Mbit/s). Who reads
+	// faster is copying: it needs full connections, and no playing time. The
+	// library's work for each piece read grows with the readahead.
+	bulkRate      = 16 << 20
+	bulkReadahead = 2 * minReadahead
 )
 
 // readahead is how many bytes ahead of a reader are fetched: readaheadTime at
@@ -79,6 +84,9 @@ const (
 // other half.
 func readahead(rate, window int64, readers int) int64 {
 	want := max(minReadahead, rate*int64(readaheadTime)/int64(time.Second))
+	if rate > bulkRate {
+		want = bulkReadahead
+	}
 	return min(want, window/2/int64(max(readers, 1)))
 }
 

@@ -20,8 +20,9 @@ func TestReadahead(t *testing.T) {
 		{"unknown rate", 0, 128 << 20, 1, 16 << 20},
 		{"slow content", 500_000, 128 << 20, 1, 16 << 20},
 		{"eight seconds", 4 << 20, 128 << 20, 1, 32 << 20},
-		{"half the window", 100 << 20, 128 << 20, 1, 64 << 20},
-		{"its part of that", 100 << 20, 128 << 20, 4, 16 << 20},
+		{"half the window", 10 << 20, 128 << 20, 1, 64 << 20},
+		{"its part of that", 10 << 20, 128 << 20, 4, 16 << 20},
+		{"copying", 100 << 20, 128 << 20, 1, 32 << 20},
 		{"small window", 0, 16 << 20, 1, 8 << 20},
 		{"no reader yet", 0, 16 << 20, 0, 8 << 20},
 	} {
