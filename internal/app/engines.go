@@ -34,6 +34,7 @@ func (p poolEngines) Acquire(ctx context.Context, want stream.Want) (*stream.Slo
 	return &stream.Slot{
 		EngineID: slot.EngineID,
 		Client:   client,
+		Leaving:  slot.Draining(),
 		Opened:   func() { slot.Report(reconcile.Outcome{Kind: reconcile.Opened}) },
 		Report:   func(err error) { slot.Report(outcome(err)) },
 		Release:  slot.Release,

@@ -30,6 +30,9 @@ type Want struct {
 type Slot struct {
 	EngineID string
 	Client   *engine.Client
+	// Leaving is closed when the engine is lost, unhealthy, or about to be
+	// stopped: what plays on it had better move. Nil is never.
+	Leaving <-chan struct{}
 	// Opened tells the pool that the engine has opened the session.
 	Opened func()
 	// Report tells the pool how the engine did: nil after the first bytes of a

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/acequia-tv/acequia/internal/backoff"
 	"github.com/acequia-tv/acequia/internal/mpegts"
 	"github.com/acequia-tv/acequia/internal/ring"
 	"github.com/acequia-tv/acequia/internal/upstream"
@@ -16,10 +15,6 @@ import (
 // the old one. A session starts with a burst, so that the place mostly comes
 // in the first second; viewers have a few seconds buffered.
 const spliceTimeout = 10 * time.Second
-
-// reopenBackoff paces the attempts to find an engine that goes on with a
-// stream whose engine failed.
-var reopenBackoff = backoff.Policy{Min: 500 * time.Millisecond, Max: 5 * time.Second}
 
 // tape is the end of the relay that viewers read from: the ring, and the
 // scanner that knows its random access points. It is owned by the stream's
@@ -47,8 +42,8 @@ func (t *tape) write(packets []byte) {
 }
 
 // relay copies a live content into a ring until the stream ends. When an
-// engine fails, another goes on where it stopped, and the viewers keep their
-// place.
+// engine fails, or is about to leave, its heir goes on where it stopped, and
+// the viewers keep their place.
 func (s *Stream) relay(c *conn) error {
 	t := newTape(s.hub.cfg.Buffer)
 	s.mu.Lock()
@@ -58,22 +53,33 @@ func (s *Stream) relay(c *conn) error {
 		t.write(packets)
 	}
 	s.decide(StateLive, c)
-	for {
-		err := s.copy(c, t)
+	for first := true; ; first = false {
+		h := s.appointHeir(c)
+		err := s.play(c, t, first)
 		if s.ctx.Err() != nil {
+			h.dismiss()
 			s.hub.retire(c)
 			return context.Cause(s.ctx)
 		}
 		s.lose(c, err)
-		if c, err = s.replace(c, t); err != nil {
-			return err
+		next, err := h.succeed()
+		if err != nil {
+			return fmt.Errorf("nobody goes on with the content: %w", err)
 		}
+		c = next
 	}
 }
 
-// copy relays one source until it fails or the stream ends.
-func (s *Stream) copy(c *conn, t *tape) error {
-	defer s.interruptible(c)()
+// play relays one source until it fails, is replaced or the stream ends. Any
+// but the first goes through the seam.
+func (s *Stream) play(c *conn, t *tape, first bool) error {
+	stop := context.AfterFunc(s.ctx, func() { c.source.Stop(context.Cause(s.ctx)) })
+	defer stop()
+	if !first {
+		if err := s.splice(c, t); err != nil {
+			return err
+		}
+	}
 	for {
 		packets, err := c.source.Next()
 		if err != nil {
@@ -83,59 +89,24 @@ func (s *Stream) copy(c *conn, t *tape) error {
 	}
 }
 
-// interruptible ends a wait for c's source when the stream ends. The returned
-// function undoes it.
-func (s *Stream) interruptible(c *conn) (release func()) {
-	stop := context.AfterFunc(s.ctx, func() { c.source.Stop(context.Cause(s.ctx)) })
-	return func() { stop() }
-}
-
-// lose gives up a conn whose source failed.
+// lose gives up a conn whose source failed or was replaced.
 func (s *Stream) lose(c *conn, err error) {
-	s.log.Warn("source failed, another engine goes on", "engine", c.slot.EngineID,
-		"failure", upstream.FailureOf(err), "err", err)
-	s.hub.emit(Event{Kind: EventSource, Stream: s, Engine: c.slot.EngineID, Err: err})
 	s.setEngine("")
-	c.source.Stop(nil)
-	c.slot.Report(err)
+	s.losses = append(s.losses, time.Now())
+	if !errors.Is(err, errReplaced) {
+		s.log.Warn("source failed, another engine goes on", "engine", c.slot.EngineID,
+			"failure", upstream.FailureOf(err), "err", err)
+		s.hub.emit(Event{Kind: EventSource, Stream: s, Engine: c.slot.EngineID, Err: err})
+		c.slot.Report(err)
+	}
 	s.hub.retire(c)
 }
 
-// replace finds an engine that goes on with the content, and joins its packets
-// to those of the old one. It tries for as long as the outage that viewers are
-// kept over.
-func (s *Stream) replace(old *conn, t *tape) (*conn, error) {
-	before := []string{old.slot.EngineID}
-	giveUp, cancel := context.WithTimeoutCause(s.ctx, s.hub.cfg.Outage, errOutage)
-	defer cancel()
-	for failures := 0; ; failures++ {
-		if err := pause(giveUp, reopenBackoff.Delay(failures)); err != nil {
-			return nil, fmt.Errorf("nobody goes on with the content: %w", err)
-		}
-		c, err := s.reopen(giveUp, before)
-		if err != nil {
-			s.log.Debug("no engine goes on yet", "err", err)
-			before = nil
-			continue
-		}
-		if err := s.splice(c, t); err != nil {
-			if s.ctx.Err() != nil {
-				s.hub.retire(c)
-				return nil, context.Cause(s.ctx)
-			}
-			s.lose(c, err)
-			before = []string{c.slot.EngineID}
-			continue
-		}
-		return c, nil
-	}
-}
-
 // reopen opens the content within one start timeout.
-func (s *Stream) reopen(ctx context.Context, before []string) (*conn, error) {
+func (s *Stream) reopen(ctx context.Context, not avoid) (*conn, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.hub.cfg.StartTimeout, errStartTimeout)
 	defer cancel()
-	c, err := s.open(ctx, avoid{failed: before})
+	c, err := s.open(ctx, not)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +119,6 @@ func (s *Stream) reopen(ctx context.Context, before []string) (*conn, error) {
 
 // splice feeds the new source through the seam until packets pass unchanged.
 func (s *Stream) splice(c *conn, t *tape) error {
-	defer s.interruptible(c)()
 	seam := upstream.NewSeam(t.ring.Tail(nil, upstream.TailSize))
 	late := time.NewTimer(spliceTimeout)
 	defer late.Stop()
@@ -179,19 +149,4 @@ func (s *Stream) switched(c *conn, seamless bool) {
 	s.mu.Unlock()
 	s.log.Info("stream goes on from another engine", "engine", c.slot.EngineID, "seamless", seamless)
 	s.hub.emit(Event{Kind: EventSwitched, Stream: s, Engine: c.slot.EngineID, Seamless: seamless})
-}
-
-// pause waits, or returns the cause of ctx when that ends first.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return context.Cause(ctx)
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -81,7 +81,7 @@ func newRig(t *testing.T, n int, hub Config, cfg enginetest.Config) *rig {
 	for i := range n {
 		f := enginetest.New(cfg).StartIn(t, r.net, fmt.Sprintf("engine%d:6878", i))
 		r.fakes = append(r.fakes, f)
-		r.pool.members = append(r.pool.members, &member{id: fmt.Sprintf("engine%d", i), client: f.Client(t), native: cfg.Native})
+		r.pool.members = append(r.pool.members, &member{id: fmt.Sprintf("engine%d", i), client: f.Client(t), native: cfg.Native, leaving: make(chan struct{})})
 	}
 	r.hub = NewHub(hub, r.pool, telemetrytest.Logger(t), func(e Event) {
 		r.mu.Lock()
@@ -163,10 +163,25 @@ type pool struct {
 }
 
 type member struct {
-	id     string
-	client *engine.Client
-	native bool
-	used   int
+	id      string
+	client  *engine.Client
+	native  bool
+	used    int
+	leaving chan struct{} // closed to drain it
+}
+
+// drain makes the pool give out no more slots on an engine, and ask for those
+// it gave.
+func (p *pool) drain(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, m := range p.members {
+		if m.id == id {
+			close(m.leaving)
+			p.members = slices.Delete(p.members, i, i+1)
+			return
+		}
+	}
 }
 
 func (p *pool) Acquire(_ context.Context, want Want) (*Slot, error) {
@@ -200,7 +215,8 @@ func (p *pool) Acquire(_ context.Context, want Want) (*Slot, error) {
 	best.used++
 	return &Slot{
 		EngineID: best.id, Client: best.client,
-		Opened: func() {},
+		Leaving: best.leaving,
+		Opened:  func() {},
 		Report: func(err error) {
 			p.mu.Lock()
 			defer p.mu.Unlock()

@@ -41,6 +41,8 @@ type Stream struct {
 	// free.
 	done chan struct{}
 
+	losses []time.Time // of sources, in the last minute; owned by run
+
 	mu       sync.Mutex // guards what follows; never held across I/O
 	state    State
 	err      error   // why the stream failed; set before ready or done is closed

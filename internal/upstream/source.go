@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/acequia-tv/acequia/internal/engine"
@@ -36,6 +37,9 @@ type Source struct {
 	life     context.Context
 	cancel   context.CancelCauseFunc
 	watchdog *time.Timer
+
+	began time.Time
+	heard atomic.Int64 // when the last bytes came, as a duration since began
 
 	framer mpegts.Framer
 	buf    []byte
@@ -84,12 +88,19 @@ func (s *Source) begin() error {
 		return err
 	}
 	s.first = packets
+	s.began = time.Now()
 	s.watchdog = time.AfterFunc(s.stall, func() { s.cancel(ErrStalled) })
 	return nil
 }
 
 // Session returns the session that the source plays.
 func (s *Source) Session() *engine.Session { return s.session }
+
+// Silence returns how long no byte has come. It may be called from any
+// goroutine.
+func (s *Source) Silence() time.Duration {
+	return time.Since(s.began) - time.Duration(s.heard.Load())
+}
 
 // Next waits for more packets and returns them, whole and aligned. The slice
 // is valid until the next call. The error says why the source ended; see
@@ -110,6 +121,7 @@ func (s *Source) read() ([]byte, error) {
 		if n > 0 {
 			if s.watchdog != nil {
 				s.watchdog.Reset(s.stall)
+				s.heard.Store(int64(time.Since(s.began)))
 			}
 			if packets := s.framer.Push(s.buf[:n]); len(packets) > 0 {
 				return packets, nil
