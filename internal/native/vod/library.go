@@ -21,9 +21,6 @@ const (
 	// maxRequests is the longest request queue we use at one peer.
 	// Transmission 3.00 advertises 512 and loses the last of a full queue.
 	maxRequests = 500
-	// uploadBuffer is what may wait to be sent to one peer: the library
-	// announces that it takes 1024 requests of 16 KiB.
-	uploadBuffer = 16 << 20
 	// dialRate lets a swarm of dead addresses be tried in seconds.
 	dialRate = 50
 	// unverified bounds the bytes of one torrent that are asked for but not
@@ -68,7 +65,6 @@ func libraryConfig(cfg Config, log *slog.Logger) *torrent.ClientConfig {
 	lc.HalfOpenConnsPerTorrent = cfg.MaxHalfOpen
 	lc.TotalHalfOpenConns = 4 * cfg.MaxHalfOpen
 	lc.DialRateLimiter = rate.NewLimiter(dialRate, dialRate)
-	lc.MaxAllocPeerRequestDataPerConn = uploadBuffer
 	lc.MaxUnverifiedBytes = unverified
 	lc.DropDuplicatePeerIds = true
 	// What is complete now is evicted later; a seed is worth keeping.
