@@ -51,8 +51,11 @@ type Selector struct {
 	Kind  Kind
 	Value string // hex is in lower case; a URL or magnet link is as it was given
 	// File is the index of the file inside a multi-file content, the engine
-	// API's _idx; 0, the first, unless the request says otherwise.
-	File int
+	// API's _idx, if Chosen says that the request named one, or if it is not 0.
+	// Otherwise the engine picks: an official one the first file, a native one
+	// the largest that can be played.
+	File   int
+	Chosen bool
 }
 
 // ErrMissing says that a request names no content.
@@ -76,7 +79,7 @@ func FromQuery(q url.Values) (Selector, error) {
 			if err != nil || n < 0 {
 				return Selector{}, fmt.Errorf("_idx: %q is not a file index: use 0 for the first file", clip(idx))
 			}
-			s.File = n
+			s.File, s.Chosen = n, true
 		}
 		return s, nil
 	}
@@ -126,10 +129,19 @@ func (s Selector) Infohash() (string, bool) {
 // Query returns the selector as the engine API's query parameters.
 func (s Selector) Query() url.Values {
 	q := url.Values{string(s.Kind): {s.Value}}
-	if s.File != 0 {
+	if s.picked() {
 		q.Set("_idx", strconv.Itoa(s.File))
 	}
 	return q
+}
+
+func (s Selector) picked() bool { return s.Chosen || s.File != 0 }
+
+// Infohashed returns the selector of the same file of the content with that
+// infohash.
+func (s Selector) Infohashed(infohash string) Selector {
+	s.Kind, s.Value = Infohash, infohash
+	return s
 }
 
 // String returns the selector for logs and messages: its kind and a value of
@@ -139,7 +151,7 @@ func (s Selector) String() string {
 		return "no content"
 	}
 	v := string(s.Kind) + " " + clip(s.Value)
-	if s.File != 0 {
+	if s.picked() {
 		v += " file " + strconv.Itoa(s.File)
 	}
 	return v

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/acequia-tv/acequia/internal/content"
+	"github.com/acequia-tv/acequia/internal/hls"
 )
 
 // Config is how streams behave. All durations are positive unless they say
@@ -28,6 +29,7 @@ type Config struct {
 	WriteTimeout time.Duration // a viewer that takes no byte for so long is gone
 	Outage       time.Duration // how long viewers are kept while no engine has the content
 	Buffer       int           // bytes of a live stream kept in memory
+	HLS          hls.Config    // how live streams are cut into segments
 }
 
 // Hub owns all streams. It is safe for concurrent use.
@@ -185,7 +187,7 @@ func (h *Hub) best(want content.Selector) content.Selector {
 // and remembers it. It returns the stream that has the name: another one than
 // s when that was first.
 func (h *Hub) claim(s *Stream, as content.Selector, infohash string) *Stream {
-	name := content.Selector{Kind: content.Infohash, Value: infohash, File: s.content.File}
+	name := s.content.Infohashed(infohash)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.known.learn(as, infohash)

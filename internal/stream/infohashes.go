@@ -42,7 +42,7 @@ func (m *infohashes) name(s content.Selector) (content.Selector, bool) {
 	if !ok {
 		ih, ok = m.of[s]
 	}
-	return content.Selector{Kind: content.Infohash, Value: ih, File: s.File}, ok
+	return s.Infohashed(ih), ok
 }
 
 // mistaken notes that a content id is an infohash in truth: it played as one,
@@ -55,7 +55,7 @@ func (m *infohashes) mistaken(s content.Selector) {
 // best returns the selector under which a content is to be opened.
 func (m *infohashes) best(s content.Selector) content.Selector {
 	if m.meant[s] {
-		s.Kind = content.Infohash
+		return s.Infohashed(s.Value)
 	}
 	return s
 }
