@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/acequia-tv/acequia/internal/engine"
 	"github.com/acequia-tv/acequia/internal/engine/enginetest"
+	"github.com/acequia-tv/acequia/internal/telemetry/telemetrytest"
 )
 
 // startFaults are the ways in which an engine fails before the first byte.
@@ -342,4 +344,39 @@ func TestStolenSession(t *testing.T) {
 		}
 		r.checkNothingLeft()
 	})
+}
+
+// waitingPool has engines, none of which becomes ready.
+type waitingPool struct{ wait time.Duration }
+
+func (p waitingPool) Acquire(ctx context.Context, _ Want) (*Slot, error) {
+	select {
+	case <-time.After(p.wait):
+	case <-ctx.Done():
+	}
+	return nil, &Error{Code: CodeNoEngine, RetryAfter: time.Second}
+}
+
+// A player that waits in vain for an engine is told so, not that an engine had
+// no data; and is not made to wait twice.
+func TestNoEngineInTime(t *testing.T) {
+	t.Parallel()
+	for _, wait := range []time.Duration{time.Second, 15 * time.Second, time.Hour} {
+		synctest.Test(t, func(t *testing.T) {
+			hub := NewHub(testConfig(), waitingPool{wait}, telemetrytest.Logger(t), nil)
+			ctx, cancel := context.WithCancel(t.Context())
+			var run sync.WaitGroup
+			run.Go(func() { hub.Run(ctx) })
+			began := time.Now()
+			_, err := hub.Join(t.Context(), byID, Client{})
+			if CodeOf(err) != CodeNoEngine {
+				t.Errorf("told %v", err)
+			}
+			if took, most := time.Since(began), min(wait, testConfig().StartTimeout); took > most {
+				t.Errorf("told after %v, want %v", took, most)
+			}
+			cancel()
+			run.Wait()
+		})
+	}
 }

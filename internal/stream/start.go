@@ -81,7 +81,8 @@ func (s *Stream) open(ctx context.Context, not avoid) (*conn, error) {
 				return nil, worst(errorsOf(tried))
 			}
 		case <-hedge.C():
-			if running < 2 {
+			// A start that waits for a slot has nobody to be hedged against.
+			if running < 2 && s.isOpening() {
 				launch(step{as: want, exclude: s.busyWith(not, tried)})
 			}
 		}
@@ -104,6 +105,13 @@ func (s *Stream) busyWith(not avoid, tried []failed) []string {
 	return exclude
 }
 
+// isOpening tells whether an engine is busy with an attempt.
+func (s *Stream) isOpening() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.opening) > 0
+}
+
 func errorsOf(tried []failed) []error {
 	var errs []error
 	for _, f := range tried {
@@ -122,7 +130,11 @@ func (s *Stream) attempt(ctx context.Context, st step) result {
 	}
 	slot, err := s.hub.engines.Acquire(ctx, Want{Content: st.as, Exclude: st.exclude, Official: st.official})
 	if err != nil {
-		return result{step: st, err: causeOf(ctx, err)}
+		// That no slot came in time says more than that the time was up.
+		if _, told := errors.AsType[*Error](err); !told {
+			err = causeOf(ctx, err)
+		}
+		return result{step: st, err: err}
 	}
 	c := &conn{hub: s.hub, slot: slot, opened: time.Now()}
 	s.noteOpening(slot.EngineID, true)
