@@ -237,7 +237,8 @@ func TestLostInPart(t *testing.T) {
 }
 
 // startSpill runs a disk cache until the test ends.
-func startSpill(t *testing.T, dir string) *spill {
+// startSpill returns a spill that works until stop is called, or the test ends.
+func startSpill(t *testing.T, dir string) (sp *spill, stop func()) {
 	sp, err := newSpill(dir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -248,11 +249,12 @@ func startSpill(t *testing.T, dir string) *spill {
 		defer close(done)
 		_ = sp.run(ctx)
 	}()
-	t.Cleanup(func() {
+	stop = func() {
 		cancel()
 		<-done
-	})
-	return sp
+	}
+	t.Cleanup(stop)
+	return sp, stop
 }
 
 // settled waits until the disk has done all it was asked to.
@@ -278,7 +280,7 @@ func TestSpill(t *testing.T) {
 	if err := os.MkdirAll(stale, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	sp := startSpill(t, dir)
+	sp, stop := startSpill(t, dir)
 	if _, err := os.Stat(stale); !os.IsNotExist(err) {
 		t.Errorf("what an earlier run left is still there: %v", err)
 	}
@@ -328,6 +330,7 @@ func TestSpill(t *testing.T) {
 	}
 	c.leave(s, nil)
 	c.close()
+	stop()
 	if err := sp.close(c); err != nil {
 		t.Fatal(err)
 	}
@@ -341,7 +344,7 @@ func TestSpill(t *testing.T) {
 func TestSpillFails(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	sp := startSpill(t, dir)
+	sp, _ := startSpill(t, dir)
 	// A file where the torrent's directory should be: no write can succeed.
 	if err := os.WriteFile(filepath.Join(dir, spillDir, "a"), nil, 0o644); err != nil {
 		t.Fatal(err)
