@@ -236,7 +236,6 @@ func TestLostInPart(t *testing.T) {
 	}
 }
 
-// startSpill runs a disk cache until the test ends.
 // startSpill returns a spill that works until stop is called, or the test ends.
 func startSpill(t *testing.T, dir string) (sp *spill, stop func()) {
 	sp, err := newSpill(dir, slog.New(slog.DiscardHandler))
