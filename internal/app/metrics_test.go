@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"regexp"
 	"slices"
@@ -100,7 +101,7 @@ func TestMetricsAreClean(t *testing.T) {
 	s := staticServer(t, true, []*enginetest.Fake{fake})
 	_, _ = get(t, s.base+"/ace/getstream?infohash=ffffffffffffffffffffffffffffffffffffffff")
 	res, body := get(t, s.base+"/metrics")
-	if res.StatusCode != 200 {
+	if res.StatusCode != http.StatusOK {
 		t.Fatalf("%d %s", res.StatusCode, body)
 	}
 	for _, want := range []string{`acequia_pool_engines{phase="ready"} 1`, `acequia_stream_starts_total{result="not_found"} 1`, "acequia_build_info", "go_goroutines"} {
