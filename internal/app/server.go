@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"syscall"
 	"time"
+
+	"github.com/acequia-tv/acequia/internal/playback"
 )
 
 // keepAlive notices players that vanished without a word within about a
@@ -40,13 +42,14 @@ func serveHTTP(l net.Listener, handler http.Handler, log *slog.Logger) func(ctx 
 	return func(ctx context.Context) error {
 		server := &http.Server{
 			Handler:           handler,
+			ConnContext:       playback.ConnContext,
 			ReadHeaderTimeout: 10 * time.Second,
 			IdleTimeout:       2 * time.Minute,
 			MaxHeaderBytes:    64 << 10,
 			ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		}
 		failed := make(chan error, 1)
-		go func() { failed <- server.Serve(l) }()
+		go func() { failed <- server.Serve(playback.Gathering(l)) }()
 		select {
 		case err := <-failed:
 			return err

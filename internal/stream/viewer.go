@@ -20,7 +20,10 @@ type Client struct {
 
 // Sink is where a viewer's bytes go: an HTTP response with its controller.
 type Sink interface {
+	// Write takes p, which does not change until it has been sent, and may wait
+	// for Flush to send it.
 	Write(p []byte) (int, error)
+	// Flush sends what was written.
 	Flush() error
 	SetWriteDeadline(t time.Time) error
 }
@@ -72,11 +75,12 @@ func (v *Viewer) Leave() {
 // random access point. The error says which of these it was; it is never nil.
 func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 	r := v.stream.ring
-	start, err := v.join(ctx, r, ticks(v.stream.hub.cfg.Burst))
+	start, err := join(ctx, r, ticks(v.stream.hub.cfg.Burst))
 	if err != nil {
 		return err
 	}
-	if err := v.write(sink, start.Preface); err != nil {
+	out := outlet{viewer: v, sink: sink}
+	if err := out.write(start.Preface); err != nil {
 		return err
 	}
 	pos := start.Pos
@@ -89,16 +93,13 @@ func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 			if start, err = v.skip(ctx, r, pos); err != nil {
 				return err
 			}
-			if err := v.write(sink, start.Preface); err != nil {
+			if err := out.write(start.Preface); err != nil {
 				return err
 			}
 			pos = start.Pos
 		case err != nil:
 			return fmt.Errorf("stream ended: %w", err)
 		case n == 0:
-			if err := sink.Flush(); err != nil {
-				return fmt.Errorf("viewer gone: %w", err)
-			}
 			select {
 			case <-r.Wait(pos):
 			case <-ctx.Done():
@@ -106,9 +107,12 @@ func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 			}
 		default:
 			for _, b := range bufs {
-				if err := v.write(sink, b); err != nil {
+				if err := out.write(b); err != nil {
 					return err
 				}
+			}
+			if err := out.flush(); err != nil {
+				return err
 			}
 			pos += int64(n)
 			v.pos.Store(pos)
@@ -117,25 +121,72 @@ func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 	return context.Cause(ctx)
 }
 
-// write sends p, all of it within the write timeout.
-func (v *Viewer) write(sink Sink, p []byte) error {
+// deadlineSlack is how much longer than the write timeout a write may take, so
+// that not every write needs a deadline of its own.
+const deadlineSlack = time.Second
+
+// outlet gives a viewer its bytes, whatever is between two calls of flush
+// within the write timeout. It is owned by the goroutine of Relay.
+type outlet struct {
+	viewer *Viewer
+	sink   Sink
+	began  bool      // something was written since the last flush
+	set    time.Time // when the deadline was set last
+	size   int64     // bytes written since the last flush
+}
+
+func (o *outlet) write(p []byte) error {
 	if len(p) == 0 {
 		return nil
 	}
-	if err := sink.SetWriteDeadline(time.Now().Add(v.stream.hub.cfg.WriteTimeout)); err != nil {
-		return fmt.Errorf("set write deadline: %w", err)
+	if !o.began {
+		if err := o.extend(); err != nil {
+			return err
+		}
+		o.began = true
 	}
-	n, err := sink.Write(p)
-	v.sent.Add(int64(n))
+	n, err := o.sink.Write(p)
+	o.size += int64(n)
 	if err != nil {
 		return fmt.Errorf("viewer gone: %w", err)
 	}
 	return nil
 }
 
+// extend moves the deadline if what is left of it is too short.
+func (o *outlet) extend() error {
+	now := time.Now()
+	if now.Sub(o.set) <= deadlineSlack && !o.set.IsZero() {
+		return nil
+	}
+	o.set = now
+	if err := o.sink.SetWriteDeadline(now.Add(o.viewer.stream.hub.cfg.WriteTimeout + deadlineSlack)); err != nil {
+		return fmt.Errorf("set write deadline: %w", err)
+	}
+	return nil
+}
+
+func (o *outlet) flush() error {
+	if err := o.sink.Flush(); err != nil {
+		return fmt.Errorf("viewer gone: %w", err)
+	}
+	o.viewer.sent.Add(o.size)
+	o.began, o.size = false, 0
+	return nil
+}
+
+// write sends p to sink, all of it within the write timeout.
+func (v *Viewer) write(sink Sink, p []byte) error {
+	out := outlet{viewer: v, sink: sink}
+	if err := out.write(p); err != nil {
+		return err
+	}
+	return out.flush()
+}
+
 // join waits for a random access point and returns the one to start at so as
 // to be behind live, in media time.
-func (v *Viewer) join(ctx context.Context, r *ring.Ring, behind int64) (ring.Mark, error) {
+func join(ctx context.Context, r *ring.Ring, behind int64) (ring.Mark, error) {
 	patience := time.NewTimer(joinPatience)
 	defer patience.Stop()
 	for {
@@ -164,7 +215,7 @@ func (v *Viewer) skip(ctx context.Context, r *ring.Ring, from int64) (ring.Mark,
 	if oldest, ok := r.Next(r.Start()); ok {
 		behind = min(behind, (r.LiveTime()-oldest.Time)/2)
 	}
-	m, err := v.join(ctx, r, behind)
+	m, err := join(ctx, r, behind)
 	if err != nil {
 		return m, err
 	}
