@@ -205,17 +205,15 @@ func oldest(l *list.List) *piece {
 
 // eviction is one piece that the library believed to be here.
 type eviction struct {
-	store    *store
-	index    int
-	tell     func(index int) // the store's evicted, as it was then
-	verified bool
+	index int
+	tell  func(index int) // the store's evicted, as it was then
 }
 
 func (c *cache) evictLocked(s *store, p *piece, gone []eviction) []eviction {
 	switch {
 	case p.verified:
 		if s.evicted != nil {
-			gone = append(gone, eviction{store: s, index: p.index, tell: s.evicted, verified: true})
+			gone = append(gone, eviction{p.index, s.evicted})
 		}
 	case s.inUse && !p.empty():
 		// The library cannot be told that single blocks are gone; it finds

@@ -201,6 +201,49 @@ func TestCacheInvariants(t *testing.T) {
 	})
 }
 
+// What a reader needs and what is pinned stays, however much else passes
+// through the window, until it is given up.
+func TestNeededStays(t *testing.T) {
+	t.Parallel()
+	c := newCache(64<<20, 16<<20, nil)
+	defer c.close()
+	s, err := c.open("a", geometry{pieceLength: 1 << 20, total: 100 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rdr := &reader{}
+	s.need(rdr, span{0, 8})
+	if !s.pin([]span{{90, 92}}) {
+		t.Fatal("an eighth of the window cannot be pinned")
+	}
+	if s.pin([]span{{80, 83}}) {
+		t.Fatal("more than a quarter of the window was pinned")
+	}
+	pass := func() {
+		for i := 20; i < 60; i++ {
+			fill(t, s, i)
+		}
+	}
+	kept := append([]int{90, 91}, 0, 1, 2, 3, 4, 5, 6, 7)
+	for _, i := range kept {
+		fill(t, s, i)
+	}
+	pass()
+	for _, i := range kept {
+		if !s.complete(i) {
+			t.Errorf("piece %d went", i)
+		}
+	}
+	s.need(rdr, span{})
+	s.unpin([]span{{90, 92}})
+	pass()
+	for _, i := range kept {
+		if s.complete(i) {
+			t.Errorf("piece %d, which nobody needs, stayed", i)
+		}
+	}
+}
+
 // A piece that is dropped in part cannot be checked, so that no peer is blamed
 // for it, and is marked until the library has found out.
 func TestLostInPart(t *testing.T) {

@@ -72,6 +72,11 @@ func TestReadsEnd(t *testing.T) {
 			_, err := r.Read(make([]byte, 1))
 			out <- err
 		}()
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for !vod.Waits(r) {
+			<-tick.C
+		}
 		return r, out
 	}
 	t.Run("by closing the reader", func(t *testing.T) {

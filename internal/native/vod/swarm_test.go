@@ -204,7 +204,7 @@ func TestWindowSmallerThanFile(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			want := clip(5, 48<<20)
+			want := clip(5, 32<<20)
 			s := seed(t, vod.Config{}, vod.ShareBytes("c", want))
 			const window, limit = 16 << 20, 24 << 20
 			cfg := vod.Config{Window: window, CacheLimit: limit}
@@ -232,7 +232,7 @@ func TestWindowSmallerThanFile(t *testing.T) {
 					}
 				}
 			}
-			for _, off := range []int{40 << 20, 1 << 20, 30 << 20, 2 << 20} {
+			for _, off := range []int{28 << 20, 1 << 20, 20 << 20, 2 << 20} {
 				same(t, r, want, off, 3<<20)
 			}
 		})
