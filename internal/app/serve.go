@@ -16,6 +16,7 @@ import (
 	"github.com/acequia-tv/acequia/internal/cli"
 	"github.com/acequia-tv/acequia/internal/config"
 	"github.com/acequia-tv/acequia/internal/event"
+	"github.com/acequia-tv/acequia/internal/hls"
 	"github.com/acequia-tv/acequia/internal/pool"
 	"github.com/acequia-tv/acequia/internal/provider"
 	"github.com/acequia-tv/acequia/internal/provider/native"
@@ -92,6 +93,10 @@ func streamConfig(cfg config.Playback) stream.Config {
 		Linger: cfg.Linger, StartTimeout: cfg.StartTimeout, StallTimeout: cfg.StallTimeout,
 		Burst: cfg.Burst, Hedge: hedge(cfg), WriteTimeout: cfg.WriteTimeout,
 		Outage: cfg.Outage, Buffer: int(cfg.Buffer),
+		HLS: hls.Config{
+			Segment: cfg.HLSSegment, Part: cfg.HLSPart, Window: cfg.HLSWindow,
+			HoldBack: cfg.Burst, Memory: int(cfg.Buffer),
+		},
 	}
 }
 

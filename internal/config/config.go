@@ -89,6 +89,9 @@ type Playback struct {
 	Outage       time.Duration `yaml:"outage" default:"60s" min:"0s" max:"1h" doc:"How long viewers are kept while every engine has lost the content, in case it comes back."`
 	Buffer       Size          `yaml:"buffer" default:"32MiB" min:"1MiB" max:"4GiB" doc:"Memory for one stream, shared by all its viewers. A viewer further behind than this skips ahead."`
 	WriteTimeout time.Duration `yaml:"write_timeout" default:"60s" min:"1s" max:"1h" doc:"How long a viewer may take nothing before its connection is closed."`
+	HLSSegment   time.Duration `yaml:"hls_segment" default:"3s" min:"2s" max:"10s" doc:"How long HLS segments are made, as closely as the key frames of the content allow."`
+	HLSWindow    int           `yaml:"hls_window" default:"8" min:"6" max:"60" doc:"How many segments an HLS playlist lists."`
+	HLSPart      time.Duration `yaml:"hls_part" default:"500ms" min:"200ms" max:"1s" doc:"How long the parts of segments are at most, for players that ask for low latency."`
 }
 
 // Engine holds the settings of one native engine.

@@ -14,6 +14,10 @@ const (
 	PlayClosing   Key = "play.closing"
 	PlayBadInput  Key = "play.bad_request"
 	PlayMethod    Key = "play.method"
+	PlayNotLive   Key = "play.not_live"
+	PlayNoSession Key = "play.no_session"
+	PlayNoSegment Key = "play.no_segment"
+	PlayCrowded   Key = "play.crowded"
 )
 
 var catalogue = map[Key]struct{ en, es string }{
@@ -60,5 +64,21 @@ var catalogue = map[Key]struct{ en, es string }{
 	PlayMethod: {
 		"Use GET or HEAD.",
 		"Usa GET o HEAD.",
+	},
+	PlayNotLive: {
+		"This content is not live, and HLS is for live content: play it from /ace/getstream.",
+		"Este contenido no es en directo y HLS es solo para directos: reprodúcelo desde /ace/getstream.",
+	},
+	PlayNoSession: {
+		"This playback is over: start it again.",
+		"Esta reproducción ha terminado: vuelve a iniciarla.",
+	},
+	PlayNoSegment: {
+		"This segment is not there: it is too old, or it never was.",
+		"Este segmento no existe: es demasiado antiguo o nunca existió.",
+	},
+	PlayCrowded: {
+		"Too many players are watching: close one and try again.",
+		"Hay demasiados reproductores conectados: cierra uno y vuelve a intentarlo.",
 	},
 }

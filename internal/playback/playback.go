@@ -37,15 +37,7 @@ type handler struct {
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	allowAnyOrigin(w.Header())
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-	case http.MethodOptions:
-		w.WriteHeader(http.StatusNoContent)
-		return
-	default:
-		w.Header().Set("Allow", "GET, HEAD, OPTIONS")
-		refuse(w, r, http.StatusMethodNotAllowed, stream.Code(""), message.PlayMethod, "")
+	if !admit(w, r) {
 		return
 	}
 	want, err := content.FromQuery(r.URL.Query())

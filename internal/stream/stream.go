@@ -54,6 +54,7 @@ type Stream struct {
 	idle     *time.Timer
 	ring     *ring.Ring     // set with StateLive
 	file     *file          // set with StateFile
+	packager *packager      // while somebody watches segments
 	changes  int            // of engine, since the start
 	opening  map[string]int // attempts under way, by engine id
 }
@@ -114,6 +115,7 @@ func (s *Stream) leave(v *Viewer) {
 		return
 	}
 	delete(s.viewers, v)
+	s.unpack(v)
 	if len(s.viewers) == 0 && s.state != StateEnding {
 		s.idle = time.AfterFunc(s.hub.cfg.Linger, s.endIfIdle)
 	}
