@@ -32,7 +32,7 @@ type Client struct {
 	conns *conns
 	cache *cache
 	spill *spill     // nil without a disk
-	lsd   *disco.LSD // nil when switched off
+	lsd   *disco.LSD // nil when switched off or not possible
 	port  int
 
 	waits chan struct{} // has room for one: a reader began to wait
@@ -78,15 +78,22 @@ func (c *Client) start() (err error) {
 	}
 	c.port = c.lib.LocalPort()
 	if c.cfg.LSD {
-		c.lsd, err = disco.ListenLSD(disco.Config{Host: c.cfg.listenHost(), Port: c.port, Heard: c.heard})
-		if err != nil {
-			return err
-		}
-		c.work.Go(func() { _ = c.lsd.Run(c.ctx) })
+		c.startLSD()
 	}
 	c.work.Go(c.tend)
 	c.work.Go(c.watch)
 	return nil
+}
+
+// startLSD takes part in local discovery. Without a network it goes without.
+func (c *Client) startLSD() {
+	lsd, err := disco.ListenLSD(disco.Config{Host: c.cfg.listenHost(), Port: c.port, Heard: c.heard})
+	if err != nil {
+		c.log.Warn("no local discovery", "err", err)
+		return
+	}
+	c.lsd = lsd
+	c.work.Go(func() { _ = lsd.Run(c.ctx) })
 }
 
 // Add implements [Backend].

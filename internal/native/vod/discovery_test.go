@@ -2,9 +2,11 @@ package vod_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -15,12 +17,37 @@ import (
 	peerstore "github.com/anacrolix/dht/v2/peer-store"
 	"go.uber.org/goleak"
 
+	"github.com/acequia-tv/acequia/internal/native/disco"
 	"github.com/acequia-tv/acequia/internal/native/vod"
 )
 
 // loopback is the address of a client on this host.
 func loopback(c *vod.Client) netip.AddrPort {
 	return netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(c.Stats().P2PPort))
+}
+
+// A client on every interface is reached on each, with what the host has of
+// IPv4 and IPv6.
+func TestBindAll(t *testing.T) {
+	t.Parallel()
+	want := clip(56, 1<<20)
+	s := seed(t, vod.Config{BindAll: true}, vod.ShareBytes("c", want))
+	tor := add(t, open(t, vod.Config{BindAll: true}), vod.Source{Magnet: s.Magnet()})
+	same(t, reader(t, tor, 0), want, 0, len(want))
+	if runtime.GOOS != "linux" {
+		return // 127.0.0.2 is this host on Linux alone
+	}
+	only := seed(t, vod.Config{}, vod.ShareBytes("c", want))
+	for at, want := range map[netip.AddrPort]bool{s.Addr(): true, only.Addr(): false} {
+		other := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), at.Port())
+		c, err := net.DialTimeout("tcp", other.String(), time.Second)
+		if err == nil {
+			_ = c.Close()
+		}
+		if (err == nil) != want {
+			t.Errorf("%s: %v, wanted an answer: %v", other, err, want)
+		}
+	}
 }
 
 func TestFindByTracker(t *testing.T) {
@@ -88,11 +115,14 @@ func TestFindByLocalDiscovery(t *testing.T) {
 	want := clip(52, 1<<20)
 	s := seed(t, vod.Config{}, vod.ShareBytes("c", want))
 	// Bound to loopback, it is heard on this host alone.
-	a, err := vod.Open(vod.Config{LSD: true}, logger(t))
+	probe, err := disco.ListenLSD(disco.Config{Host: "127.0.0.1", Port: 1})
+	if err == nil {
+		err = errors.Join(probe.Announce([20]byte{1}), probe.Close())
+	}
 	if err != nil {
 		t.Skipf("no multicast on loopback here: %v", err)
 	}
-	defer a.Close()
+	a := open(t, vod.Config{LSD: true})
 	ta := add(t, a, vod.Source{Metainfo: s.Metainfo(), Peers: []netip.AddrPort{s.Addr()}})
 	same(t, reader(t, ta, 0), want, 0, len(want))
 	if err := s.Close(); err != nil {

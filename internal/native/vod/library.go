@@ -38,6 +38,8 @@ func libraryConfig(cfg Config, log *slog.Logger) *torrent.ClientConfig {
 	if a, err := netip.ParseAddr(host); err == nil {
 		lc.DisableIPv6 = a.Is4()
 		lc.DisableIPv4 = a.Is6() && !a.Is4In6()
+	} else if host == "" {
+		lc.DisableIPv6 = !haveIPv6()
 	}
 	// Every torrent brings its storage. The library's default would leave a
 	// database in the working directory.
@@ -76,6 +78,17 @@ func libraryConfig(cfg Config, log *slog.Logger) *torrent.ClientConfig {
 	lc.HTTPUserAgent = "acequia"
 	lc.Slogger = slog.New(quiet{log.Handler()})
 	return lc
+}
+
+// haveIPv6 tells whether this host can listen on IPv6; the library gives up
+// where it cannot.
+func haveIPv6() bool {
+	l, err := net.Listen("tcp6", "[::]:0")
+	if err != nil {
+		return false
+	}
+	_ = l.Close()
+	return true
 }
 
 // noStorage is the storage of torrents that bring none: there are none.
