@@ -2,6 +2,7 @@ package vod
 
 import (
 	"encoding/binary"
+	"errors"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -165,7 +166,7 @@ func (c *conns) read(pc *torrent.PeerConn, m *pp.Message) {
 func negativePiece(payload []byte) bool {
 	var m pp.ExtendedMetadataRequestMsg
 	err := bencode.Unmarshal(payload, &m)
-	if _, trailing := err.(bencode.ErrUnusedTrailingBytes); err != nil && !trailing {
+	if _, trailing := errors.AsType[bencode.ErrUnusedTrailingBytes](err); err != nil && !trailing {
 		return false // not of that kind; the library refuses it if it should be
 	}
 	return m.Piece < 0 || m.TotalSize < 0

@@ -102,12 +102,15 @@ func (l link) run(t *testing.T, home string, args ...string) {
 // foreign is another BitTorrent client. arguments makes it seed, or fetch,
 // the content of file into data, on the given port.
 type foreign struct {
-	program   string
+	program string
+	// quick clients fetch within seconds; the others do it only when runsEnv
+	// asks for thoroughness.
+	quick     bool
 	arguments func(t *testing.T, home, data, file string, port int) []string
 }
 
 var foreigners = map[string]foreign{
-	"transmission": {"transmission-daemon", func(t *testing.T, home, data, file string, port int) []string {
+	"transmission": {"transmission-daemon", false, func(t *testing.T, home, data, file string, port int) []string {
 		watch := filepath.Join(home, "watch")
 		if err := os.MkdirAll(watch, 0o755); err != nil {
 			t.Fatal(err)
@@ -119,15 +122,19 @@ var foreigners = map[string]foreign{
 		if err := os.WriteFile(filepath.Join(watch, "c.torrent"), b, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		return []string{"-f", "-g", home, "-w", data, "-c", watch, "-P", strconv.Itoa(port),
-			"--no-portmap", "--no-dht", "--no-lpd", "--no-utp", "--no-auth", "--no-incomplete-dir"}
+		return []string{
+			"-f", "-g", home, "-w", data, "-c", watch, "-P", strconv.Itoa(port),
+			"--no-portmap", "--no-dht", "--no-lpd", "--no-utp", "--no-auth", "--no-incomplete-dir",
+		}
 	}},
-	"aria2": {"aria2c", func(_ *testing.T, _, data, file string, port int) []string {
-		return []string{"--dir=" + data, "--listen-port=" + strconv.Itoa(port), "--check-integrity=true", "--seed-ratio=0.0",
+	"aria2": {"aria2c", true, func(_ *testing.T, _, data, file string, port int) []string {
+		return []string{
+			"--dir=" + data, "--listen-port=" + strconv.Itoa(port), "--check-integrity=true", "--seed-ratio=0.0",
 			"--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=false", "--enable-peer-exchange=false",
-			"--allow-overwrite=true", "--file-allocation=none", "--disable-ipv6=true", file}
+			"--allow-overwrite=true", "--file-allocation=none", "--disable-ipv6=true", file,
+		}
 	}},
-	"qbittorrent": {"qbittorrent-nox", func(t *testing.T, home, data, file string, port int) []string {
+	"qbittorrent": {"qbittorrent-nox", false, func(t *testing.T, home, data, file string, port int) []string {
 		dir := filepath.Join(home, "qBittorrent", "config")
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
@@ -188,8 +195,10 @@ func TestReadFromForeignSeeders(t *testing.T) {
 
 func readForeign(t *testing.T, l link, hash string, want []byte) {
 	start := time.Now()
-	c := open(t, vod.Config{ListenHost: l.here.String(), StartTimeout: 45 * time.Second,
-		Peers: []netip.AddrPort{netip.AddrPortFrom(l.there, foreignPort)}})
+	c := open(t, vod.Config{
+		ListenHost: l.here.String(), StartTimeout: 45 * time.Second,
+		Peers: []netip.AddrPort{netip.AddrPortFrom(l.there, foreignPort)},
+	})
 	defer func() {
 		if err := c.Close(); err != nil {
 			t.Error(err)
@@ -272,6 +281,9 @@ func TestForeignersReadFromSeeder(t *testing.T) {
 			program, err := exec.LookPath(f.program)
 			if err != nil {
 				t.Skipf("%s is not installed", f.program)
+			}
+			if !f.quick && os.Getenv(runsEnv) == "" {
+				t.Skipf("%s is slow to start; %s=1 includes it", f.program, runsEnv)
 			}
 			l := newLink(t)
 			want := clip(41, 8<<20+99)

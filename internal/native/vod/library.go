@@ -83,7 +83,8 @@ func libraryConfig(cfg Config, log *slog.Logger) *torrent.ClientConfig {
 // haveIPv6 tells whether this host can listen on IPv6; the library gives up
 // where it cannot.
 func haveIPv6() bool {
-	l, err := net.Listen("tcp6", "[::]:0")
+	var lc net.ListenConfig
+	l, err := lc.Listen(context.Background(), "tcp6", "[::]:0")
 	if err != nil {
 		return false
 	}

@@ -168,7 +168,7 @@ func (c *Client) announceDHT(s *swarm) {
 		c.work.Go(func() {
 			var done <-chan struct{}
 			var stop func()
-			err := error(ErrClosed)
+			err := ErrClosed
 			s.with(func(lib *torrent.Torrent) { done, stop, err = lib.AnnounceToDht(server) })
 			if err != nil {
 				c.log.Debug("announce to the DHT", "content", s.id, "err", err)
