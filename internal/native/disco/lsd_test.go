@@ -36,10 +36,16 @@ func TestParseAnnounce(t *testing.T) {
 		want     Announce
 		bad      bool
 	}{
-		{"as others write it", "BT-SEARCH * HTTP/1.1\nhost:239.192.152.143:6771\nPORT:  1\nInfoHash: " + a + "\n\n",
-			Announce{Host: "239.192.152.143:6771", Port: 1, Infohashes: [][20]byte{hash(0xab)}}, false},
-		{"several", "BT-SEARCH * HTTP/1.1\r\nPort: 2\r\nInfohash: " + a + "\r\nInfohash: zz\r\nInfohash: " + strings.Repeat("01", 20) + "\r\nX-Other: y\r\n\r\n\r\n",
-			Announce{Port: 2, Infohashes: [][20]byte{hash(0xab), hash(1)}}, false},
+		{
+			"as others write it", "BT-SEARCH * HTTP/1.1\nhost:239.192.152.143:6771\nPORT:  1\nInfoHash: " + a + "\n\n",
+			Announce{Host: "239.192.152.143:6771", Port: 1, Infohashes: [][20]byte{hash(0xab)}},
+			false,
+		},
+		{
+			"several", "BT-SEARCH * HTTP/1.1\r\nPort: 2\r\nInfohash: " + a + "\r\nInfohash: zz\r\nInfohash: " + strings.Repeat("01", 20) + "\r\nX-Other: y\r\n\r\n\r\n",
+			Announce{Port: 2, Infohashes: [][20]byte{hash(0xab), hash(1)}},
+			false,
+		},
 		{"empty", "", Announce{}, true},
 		{"another method", "M-SEARCH * HTTP/1.1\r\nPort: 2\r\nInfohash: " + a + "\r\n\r\n", Announce{}, true},
 		{"no port", "BT-SEARCH * HTTP/1.1\r\nInfohash: " + a + "\r\n\r\n", Announce{}, true},
