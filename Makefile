@@ -7,10 +7,10 @@ TOOL      := $(GO) tool -modfile=tools/go.mod
 FUZZTIME  ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test race lint vet vuln fuzz bench gen image clean
+.PHONY: help demo build test race browser-test lint vet vuln fuzz bench gen image clean
 
 help: ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## build, start everything, print an address that plays, keep running
 	./bin/acequia demo
@@ -23,6 +23,11 @@ test: ## all tests
 
 race: ## all tests under the race detector
 	$(GO) test -race -shuffle=on -count=1 ./...
+
+browser-test: ## HLS in Chromium with hls.js; needs node, npm and chromium, and is skipped without
+	@if command -v npm >/dev/null && command -v chromium >/dev/null; then npm --prefix test/browser ci --no-audit --no-fund; \
+	else echo "npm or chromium is not installed: nothing to test with"; fi
+	$(GO) test -count=1 -v -run Chromium ./internal/app
 
 lint: ## golangci-lint
 	$(TOOL) golangci-lint run ./...

@@ -9,6 +9,10 @@ import (
 // beforehand bounds segments while the target duration is not fixed yet.
 const beforehand = 12 * rate
 
+// cushion is what clients are given to begin with, over one segment: a client that plays
+// from the beginning then has that long to fetch the next one.
+const cushion = rate
+
 // most returns the most that a segment may last.
 func (p *Playlist) most() int64 {
 	p.mu.Lock()
@@ -85,7 +89,7 @@ func (p *Playlist) close(now time.Time) {
 	p.total.bytes += whole.bytes
 	p.total.ticks += whole.ticks
 	p.fastest = max(p.fastest, whole.bits())
-	p.started = p.started || p.total.ticks >= ticks(p.cfg.Segment)
+	p.started = p.started || p.total.ticks >= ticks(p.cfg.Segment)+cushion
 	p.slide(now)
 	p.window = max(p.window, p.listed())
 	p.notify()

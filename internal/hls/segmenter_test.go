@@ -119,8 +119,8 @@ func TestCutsAtRandomAccessPoints(t *testing.T) {
 		target int
 	}{
 		{gop: 12, want: []float64{1.44, 1.44, 1.44, 2.88, 2.88, 2.88}, target: 4},
-		{gop: 25, want: []float64{1, 1, 1, 3, 3, 3}, target: 4},
-		{gop: 48, want: []float64{1.92, 1.92, 3.84, 3.84, 3.84, 3.84}, target: 4},
+		{gop: 25, want: []float64{1, 1, 1, 1, 3, 3}, target: 4},
+		{gop: 48, want: []float64{1.92, 1.92, 1.92, 3.84, 3.84, 3.84}, target: 4},
 		{gop: 50, want: []float64{2, 2, 4, 4, 4, 4}, target: 4},
 		{gop: 75, want: []float64{3, 3, 3, 3, 3, 3}, target: 5},
 		{gop: 110, want: []float64{4.4, 4.4, 4.4, 4.4, 4.4}, target: 5},
@@ -187,7 +187,7 @@ func TestDiscontinuities(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name   string
-		break_ func(r *rig, m *mux)
+		broken func(r *rig, m *mux)
 		want   int
 	}{
 		{"none", func(*rig, *mux) {}, 0},
@@ -226,7 +226,7 @@ func TestDiscontinuities(t *testing.T) {
 				r.feed(m.take(), 2*time.Second)
 			}
 			at := r.pos
-			c.break_(r, m)
+			c.broken(r, m)
 			for range 6 {
 				m.group(50)
 				r.feed(m.take(), 2*time.Second)
