@@ -117,8 +117,10 @@ func TestFaults(t *testing.T) {
 		t.Error(err)
 	}
 	for _, bad := range []result{
-		{Relay: side{Watched: watched{Lost: 1}}}, {Relay: side{Watched: watched{Wrong: 1}}},
-		{Relay: side{Watched: watched{Closed: 1}}}, {Joins: joins{Bad: 1}},
+		{Relay: side{Watched: watched{Lost: 1}}},
+		{Relay: side{Watched: watched{Wrong: 1}}},
+		{Relay: side{Watched: watched{Closed: 1}}},
+		{Joins: joins{Bad: 1}},
 	} {
 		if faults([]result{good, bad}) == nil {
 			t.Errorf("no error: %+v", bad)

@@ -175,15 +175,6 @@ func (o *outlet) flush() error {
 	return nil
 }
 
-// write sends p to sink, all of it within the write timeout.
-func (v *Viewer) write(sink Sink, p []byte) error {
-	out := outlet{viewer: v, sink: sink}
-	if err := out.write(p); err != nil {
-		return err
-	}
-	return out.flush()
-}
-
 // join waits for a random access point and returns the one to start at so as
 // to be behind live, in media time.
 func join(ctx context.Context, r *ring.Ring, behind int64) (ring.Mark, error) {
