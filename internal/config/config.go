@@ -116,7 +116,7 @@ type Engine struct {
 	LSD               bool          `yaml:"lsd" default:"true" doc:"Find peers on the local network (local service discovery)."`
 	Trackers          bool          `yaml:"trackers" default:"true" doc:"Find peers through the trackers that content names."`
 	Webseeds          bool          `yaml:"webseeds" default:"false" doc:"Fetch pieces from the web servers that content names. Off, because content could name servers of the network behind the engine."`
-	UTP               bool          `yaml:"utp" default:"true" doc:"Exchange data over uTP (UDP) besides TCP."`
+	UTP               bool          `yaml:"utp" default:"false" doc:"Exchange data over uTP (UDP) besides TCP. Off, because nearly every peer takes TCP, and the implementation that needs no C compiler is the less tried one."`
 	UPnP              bool          `yaml:"upnp" default:"false" doc:"Ask the router to forward engine.p2p_port."`
 	Peers             []string      `yaml:"peers" format:"hostport" doc:"Peers (host:port) that are dialled for every content, besides those found."`
 	StartTimeout      time.Duration `yaml:"start_timeout" default:"20s" min:"100ms" max:"1h" doc:"How long opening content may take until its metadata is there."`
