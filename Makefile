@@ -46,8 +46,9 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 		done; \
 	done
 
-bench: ## benchmarks
+bench: build ## benchmarks of the parts, and the relay against a bare copy of bytes
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	$(GO) run ./bench/relay
 
 gen: ## everything that is generated: the reference pages
 	$(GO) test ./internal/cli -run Reference -update
