@@ -27,11 +27,22 @@ func TestReached(t *testing.T) {
 		part    int
 		ok, far bool
 	}{
-		{0, -1, true, false}, {3, -1, true, false}, {4, -1, false, false}, {5, -1, false, false}, {6, -1, false, true},
-		{3, 6, true, false}, {4, 0, true, false}, {4, 2, true, false}, {4, 3, false, false}, {4, 8, false, false}, {4, 30, false, true},
+		{0, -1, true, false},
+		{3, -1, true, false},
+		{4, -1, false, false},
+		{5, -1, false, false},
+		{6, -1, false, true},
+		{3, 6, true, false},
+		{4, 0, true, false},
+		{4, 2, true, false},
+		{4, 3, false, false},
+		{4, 8, false, false},
+		{4, 30, false, true},
 		{3, 7, true, false},  // is part 0 of segment 4
 		{2, 99, true, false}, // is part 0 of segment 3
-		{5, 0, false, false}, {6, 0, false, true}, {1 << 62, 0, false, true},
+		{5, 0, false, false},
+		{6, 0, false, true},
+		{1 << 62, 0, false, true},
 	} {
 		ok, err := r.list.Reached(Directives{Block: true, MSN: c.msn, Part: c.part})
 		if ok != c.ok || errors.Is(err, ErrTooFar) != c.far {
