@@ -54,7 +54,8 @@ func demoSettings(inv cli.Invocation, dir, seeder string) cli.Invocation {
 	c.Pool.Provider = config.ProviderNative
 	c.Engine.P2PHost = "127.0.0.1"
 	c.Engine.Peers = []string{seeder}
-	c.Engine.DHT, c.Engine.LSD, c.Engine.Trackers, c.Engine.UPnP = false, false, false, false
+	c.Engine.DHT, c.Engine.LSD, c.Engine.UPnP = false, false, false
+	c.Engine.HTTPTrackers, c.Engine.UDPTrackers = false, false
 	if inv.Settings.Origin("listen").Layer == config.Default && c.Listen == defaultListen {
 		c.Listen = "127.0.0.1" + defaultListen
 	}

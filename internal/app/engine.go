@@ -119,7 +119,8 @@ func vodConfig(cfg config.Config, peers []netip.AddrPort) vod.Config {
 	e := cfg.Engine
 	v := vod.Config{
 		ListenHost: e.P2PHost, BindAll: e.P2PHost == "", P2PPort: e.P2PPort,
-		DHT: e.DHT, PEX: e.PEX, LSD: e.LSD, Trackers: e.Trackers, Webseeds: e.Webseeds, UTP: e.UTP, UPnP: e.UPnP,
+		DHT: e.DHT, PEX: e.PEX, LSD: e.LSD, HTTPTrackers: e.HTTPTrackers, UDPTrackers: e.UDPTrackers,
+		NoMetadata: !e.Metadata, Webseeds: e.Webseeds, UTP: e.UTP, UPnP: e.UPnP,
 		Peers: peers, UploadLimit: int64(e.UploadLimit), DownloadLimit: int64(e.DownloadLimit),
 		Window: int64(e.Window), CacheLimit: int64(e.CacheLimit), StartTimeout: e.StartTimeout,
 	}

@@ -114,7 +114,9 @@ type Engine struct {
 	DHT               bool          `yaml:"dht" default:"true" doc:"Find peers through the distributed hash table."`
 	PEX               bool          `yaml:"pex" default:"true" doc:"Find peers by asking peers (peer exchange)."`
 	LSD               bool          `yaml:"lsd" default:"true" doc:"Find peers on the local network (local service discovery)."`
-	Trackers          bool          `yaml:"trackers" default:"true" doc:"Find peers through the trackers that content names."`
+	HTTPTrackers      bool          `yaml:"http_trackers" default:"true" doc:"Find peers through the HTTP and HTTPS trackers that content names."`
+	UDPTrackers       bool          `yaml:"udp_trackers" default:"true" doc:"Find peers through the UDP trackers that content names."`
+	Metadata          bool          `yaml:"metadata" default:"true" doc:"Ask peers for the description of content that is given by infohash or magnet link. Off, only .torrent files play."`
 	Webseeds          bool          `yaml:"webseeds" default:"false" doc:"Fetch pieces from the web servers that content names. Off, because content could name servers of the network behind the engine."`
 	UTP               bool          `yaml:"utp" default:"false" doc:"Exchange data over uTP (UDP) besides TCP. Off, because nearly every peer takes TCP, and the implementation that needs no C compiler is the less tried one."`
 	UPnP              bool          `yaml:"upnp" default:"false" doc:"Ask the router to forward engine.p2p_port."`

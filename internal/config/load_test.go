@@ -58,7 +58,7 @@ func TestLoadDefaults(t *testing.T) {
 		},
 		Engine: Engine{
 			HTTPPort: 6878, P2PPort: 8621, CacheLimit: GiB, Window: 128 * MiB, Buffer: 3 * time.Second,
-			DHT: true, PEX: true, LSD: true, Trackers: true, Peers: []string{}, Hosts: []string{}, StartTimeout: 20 * time.Second,
+			DHT: true, PEX: true, LSD: true, HTTPTrackers: true, UDPTrackers: true, Metadata: true, Peers: []string{}, Hosts: []string{}, StartTimeout: 20 * time.Second,
 		},
 	}
 	if diff := cmp.Diff(want, settings.Config); diff != "" {

@@ -25,10 +25,14 @@ type Config struct {
 	DHTNodes []netip.AddrPort
 	PEX      bool // BEP 11, learn peers from peers
 	LSD      bool // BEP 14, multicast on the local network
-	Trackers bool // HTTP (BEP 3) and UDP (BEP 15) trackers named by the content
-	Webseeds bool // BEP 19, HTTP servers named by the content
-	UTP      bool // BEP 29, besides TCP
-	UPnP     bool // ask the router to forward P2PPort
+	// Trackers named by the content: over HTTP (BEP 3) and over UDP (BEP 15).
+	HTTPTrackers, UDPTrackers bool
+	// NoMetadata plays only content whose .torrent file was given: peers are not
+	// asked for descriptions (BEP 9), which infohashes and magnet links need.
+	NoMetadata bool
+	Webseeds   bool // BEP 19, HTTP servers named by the content
+	UTP        bool // BEP 29, besides TCP
+	UPnP       bool // ask the router to forward P2PPort
 
 	// Peers are dialled for every torrent, and dialled again while a torrent
 	// is short of peers.
@@ -121,6 +125,17 @@ func (c Config) validate() error {
 		bad("a timeout is below zero")
 	}
 	return errors.Join(errs...)
+}
+
+// trackers keeps those that may be asked.
+func (c Config) trackers(urls []string) (allowed []string) {
+	if c.HTTPTrackers {
+		allowed = append(allowed, httpURLs(urls)...)
+	}
+	if c.UDPTrackers {
+		allowed = append(allowed, keepURLs(urls, "udp")...)
+	}
+	return allowed
 }
 
 // listenHost is the address to bind, as [net.JoinHostPort] wants it.

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -58,12 +59,28 @@ func TestFindByTracker(t *testing.T) {
 	share := vod.ShareBytes("c", want)
 	share.Trackers = []string{announce}
 	s = seed(t, vod.Config{}, share)
-	on := add(t, open(t, vod.Config{Trackers: true}), vod.Source{Metainfo: s.Metainfo()})
+	over := vod.Config{HTTPTrackers: strings.HasPrefix(announce, "http"), UDPTrackers: strings.HasPrefix(announce, "udp")}
+	on := add(t, open(t, over), vod.Source{Metainfo: s.Metainfo()})
 	same(t, reader(t, on, 0), want, 0, len(want))
-	off := open(t, vod.Config{StartTimeout: time.Second})
-	if _, err := reader(t, add(t, off, vod.Source{Metainfo: s.Metainfo()}), 0).Read(make([]byte, 1)); err == nil {
-		t.Error("a tracker was asked that was switched off")
+	other := vod.Config{HTTPTrackers: !over.HTTPTrackers, UDPTrackers: !over.UDPTrackers, StartTimeout: time.Second}
+	if _, err := reader(t, add(t, open(t, other), vod.Source{Metainfo: s.Metainfo()}), 0).Read(make([]byte, 1)); err == nil {
+		t.Error("a tracker was asked whose kind was switched off")
 	}
+}
+
+// Without asking peers for descriptions, only a .torrent file plays, and the
+// rest is told at once.
+func TestMetadataSwitchedOff(t *testing.T) {
+	t.Parallel()
+	want := clip(57, 1<<20)
+	s := seed(t, vod.Config{}, vod.ShareBytes("c", want))
+	c := open(t, vod.Config{NoMetadata: true, Peers: []netip.AddrPort{s.Addr()}})
+	for _, src := range []vod.Source{{Infohash: s.Infohash()}, {Magnet: s.Magnet()}} {
+		if _, err := c.Add(t.Context(), src); !errors.Is(err, vod.ErrNoMetadata) || !strings.Contains(err.Error(), "switched off") {
+			t.Errorf("%+v: %v", src, err)
+		}
+	}
+	same(t, reader(t, add(t, c, vod.Source{Metainfo: s.Metainfo()}), 0), want, 0, len(want))
 }
 
 // peerStore remembers who announced. The library's own knows but one peer for
@@ -243,7 +260,7 @@ func TestNothingIsLeftRunning(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := vod.Open(vod.Config{Trackers: true, PEX: true, UTP: true, Disk: t.TempDir()}, logger(t))
+		c, err := vod.Open(vod.Config{HTTPTrackers: true, UDPTrackers: true, PEX: true, UTP: true, Disk: t.TempDir()}, logger(t))
 		if err != nil {
 			t.Fatal(err)
 		}

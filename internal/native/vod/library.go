@@ -54,7 +54,7 @@ func libraryConfig(cfg Config, log *slog.Logger) *torrent.ClientConfig {
 	// and a lonely torrent asks again soon.
 	lc.PeriodicallyAnnounceTorrentsToDht = false
 	lc.DisablePEX = !cfg.PEX
-	lc.DisableTrackers = !cfg.Trackers
+	lc.DisableTrackers = !cfg.HTTPTrackers && !cfg.UDPTrackers
 	lc.DisableWebseeds = !cfg.Webseeds
 	lc.DisableUTP = !cfg.UTP
 	lc.DisableWebtorrent = true

@@ -27,7 +27,7 @@ type Share struct {
 	// it is then called Name.
 	Files       []ShareFile
 	PieceLength int64    // bytes, a power of two; 0 chooses by size
-	Trackers    []string // announced to if Config.Trackers is set, and named in the metainfo
+	Trackers    []string // announced to where Config allows their kind, and named in the metainfo
 	Private     bool     // BEP 27
 }
 
@@ -148,8 +148,8 @@ func (s *Seeder) start(cfg Config, share Share, content shared, info *metainfo.I
 		InfoBytes: mi.InfoBytes,
 		Storage:   seedStorage{content},
 	})
-	if cfg.Trackers && len(share.Trackers) > 0 {
-		s.t.AddTrackers([][]string{share.Trackers})
+	if allowed := cfg.trackers(share.Trackers); len(allowed) > 0 {
+		s.t.AddTrackers([][]string{allowed})
 	}
 	host := cfg.listenHost()
 	if host == "" {

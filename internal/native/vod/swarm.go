@@ -102,8 +102,8 @@ func (s *swarm) merge(t target) {
 	}
 	s.mu.Unlock()
 	s.with(func(lib *torrent.Torrent) {
-		if s.client.cfg.Trackers && len(t.trackers) > 0 {
-			lib.AddTrackers([][]string{t.trackers})
+		if allowed := s.client.cfg.trackers(t.trackers); len(allowed) > 0 {
+			lib.AddTrackers([][]string{allowed})
 		}
 		if s.client.cfg.Webseeds && len(t.webseeds) > 0 {
 			lib.AddWebSeeds(t.webseeds)
@@ -128,6 +128,9 @@ func (s *swarm) wait(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.client.cfg.StartTimeout,
 		fmt.Errorf("no answer within %s", s.client.cfg.StartTimeout))
 	defer cancel()
+	if s.client.cfg.NoMetadata && s.t.Info() == nil {
+		return fmt.Errorf("%w: asking peers for it is switched off, so give the .torrent file", ErrNoMetadata)
+	}
 	select {
 	case <-s.t.GotInfo():
 		s.prefetchOnly()
