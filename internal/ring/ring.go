@@ -33,19 +33,22 @@ var ErrBehind = errors.New("ring: position no longer held")
 var ErrAhead = errors.New("ring: position not yet written")
 
 // A Ring is a bounded window on the end of a stream of bytes. It is safe for
-// concurrent use by any number of readers and one writer: Append and Close must
-// not be called concurrently with each other.
+// concurrent use by any number of readers and one writer: Append, Add and Close
+// must not be called concurrently with each other.
 //
 // A ring needs no release: dropping the last reference is enough.
 type Ring struct {
-	tail  *block          // last block, filled by the writer; owned by the writer
-	ready []chan struct{} // scratch of wake-ups; owned by the writer
+	tail *block // last block, filled by the writer; owned by the writer
+
+	waking sync.Mutex      // held through a wake-up, before mu
+	ready  []chan struct{} // scratch of the wake-up; guarded by waking
 
 	mu       sync.Mutex
 	capacity int
 	blocks   []*block // oldest first; the last one is tail
 	start    int64    // position of the first byte of blocks[0]
-	end      int64    // position behind the last byte that readers may see
+	shown    int64    // position behind the last byte that readers may see
+	end      int64    // position behind the last byte appended or added
 	live     int64    // newest media time
 	marks    marks
 	waits    []wait // by position, each position once
@@ -80,6 +83,14 @@ func New(capacity int) *Ring {
 //
 // Append after Close panics.
 func (r *Ring) Append(p []byte, live int64, marks []Mark) {
+	r.Add(p, live, marks)
+	r.Wake()
+}
+
+// Add is Append, but for that readers neither see the bytes nor are woken until the next
+// [Ring.Wake], Append or Close: a thousand readers that each write a few packets cost more
+// than the packets do.
+func (r *Ring) Add(p []byte, live int64, marks []Mark) {
 	for {
 		n, grown := r.fill(p)
 		p = p[n:]
@@ -105,7 +116,7 @@ func (r *Ring) fill(p []byte) (n int, grown bool) {
 	return n, grown
 }
 
-// publish shows n more bytes to the readers.
+// publish makes n more bytes part of the ring.
 func (r *Ring) publish(n int, grown bool, live int64, marks []Mark) {
 	r.mu.Lock()
 	if r.err != nil {
@@ -123,9 +134,7 @@ func (r *Ring) publish(n int, grown bool, live int64, marks []Mark) {
 		}
 	}
 	r.trim()
-	r.collect(r.end)
 	r.mu.Unlock()
-	r.wake()
 }
 
 // trim drops the oldest blocks that the capacity has no room for. Guarded by mu.
@@ -151,11 +160,10 @@ func (r *Ring) Close(err error) {
 	}
 	r.mu.Lock()
 	if r.err == nil {
-		r.err = err
-		r.collect(r.lastWait())
+		r.err, r.shown = err, r.end
 	}
 	r.mu.Unlock()
-	r.wake()
+	r.Wake()
 }
 
 // Err returns why the ring was closed, or nil while it is open.
@@ -182,10 +190,13 @@ func (r *Ring) Read(dst [][]byte, pos int64, max int) (bufs [][]byte, n int, err
 		return dst, 0, ErrBehind
 	case pos > r.end:
 		return dst, 0, ErrAhead
-	case pos == r.end:
-		return dst, 0, r.err
+	case pos >= r.shown:
+		if pos == r.end {
+			err = r.err
+		}
+		return dst, 0, err
 	}
-	dst, n = r.slices(dst, pos, min(int64(max), r.end-pos))
+	dst, n = r.slices(dst, pos, min(int64(max), r.shown-pos))
 	return dst, n, nil
 }
 

@@ -18,9 +18,8 @@ var passed = func() chan struct{} {
 	return ch
 }()
 
-// Wait returns a channel that is closed as soon as the byte at pos has been
-// appended (so that End is above pos), or the ring is closed. A reader that has sent all up
-// to pos waits for pos; one that would rather send n bytes at once waits for pos+n-1, and for
+// Wait returns a channel that is closed as soon as readers see the byte at pos, or the
+// ring is closed. A reader that has sent all up to pos waits for pos; one that would rather send n bytes at once waits for pos+n-1, and for
 // a timer of its own.
 //
 // Nothing has to be undone when a reader stops waiting. All readers waiting
@@ -29,7 +28,7 @@ var passed = func() chan struct{} {
 func (r *Ring) Wait(pos int64) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.err != nil || pos < r.end {
+	if r.err != nil || pos < r.shown {
 		return passed
 	}
 	i, found := slices.BinarySearchFunc(r.waits, pos, func(w wait, pos int64) int { return cmp.Compare(w.pos, pos) })
@@ -39,30 +38,30 @@ func (r *Ring) Wait(pos int64) <-chan struct{} {
 	return r.waits[i].ch
 }
 
-// lastWait returns an end that all waits lie before. Guarded by mu.
-func (r *Ring) lastWait() int64 {
-	if len(r.waits) == 0 {
-		return 0
-	}
-	return r.waits[len(r.waits)-1].pos + 1
-}
-
-// collect moves the channels of the waits before end to ready. Guarded by mu.
-func (r *Ring) collect(end int64) {
-	k := 0
-	for k < len(r.waits) && r.waits[k].pos < end {
-		r.ready = append(r.ready, r.waits[k].ch)
-		k++
-	}
-	r.waits = slices.Delete(r.waits, 0, k)
-}
-
-// wake closes the channels that collect has found. It does so after the lock
-// is released: the first readers awake find it free.
-func (r *Ring) wake() {
+// Wake shows what was added to the readers, and wakes those that wait for it; once
+// the ring is closed, all of them. It may be called from any goroutine.
+func (r *Ring) Wake() {
+	r.waking.Lock()
+	defer r.waking.Unlock()
+	r.mu.Lock()
+	r.shown = r.end
+	r.collect()
+	r.mu.Unlock()
+	// The first readers awake find the lock free.
 	for _, ch := range r.ready {
 		close(ch)
 	}
 	clear(r.ready)
 	r.ready = r.ready[:0]
+}
+
+// collect moves the channels of the waits that are over to ready. Guarded by
+// waking and mu.
+func (r *Ring) collect() {
+	k := 0
+	for k < len(r.waits) && (r.err != nil || r.waits[k].pos < r.shown) {
+		r.ready = append(r.ready, r.waits[k].ch)
+		k++
+	}
+	r.waits = slices.Delete(r.waits, 0, k)
 }

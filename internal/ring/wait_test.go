@@ -201,3 +201,75 @@ func TestReadAllocations(t *testing.T) {
 		t.Errorf("%v allocations per read", n)
 	}
 }
+
+func TestAddedBytesAreShownByAWakeUp(t *testing.T) {
+	t.Parallel()
+	r := New(10 * blockSize)
+	first, third := r.Wait(0), r.Wait(2)
+	r.Add(bytesAt(0, 2), 7, []Mark{{Pos: 1, Time: 7}})
+	if over(first) || over(r.Wait(0)) {
+		t.Error("Add wakes a reader")
+	}
+	for pos := range int64(3) {
+		if got, err := read(r, pos, 10); err != nil || len(got) > 0 {
+			t.Errorf("at %d: %d bytes, %v, before they are shown", pos, len(got), err)
+		}
+	}
+	if m, ok := r.Join(0); !ok || m.Pos != 1 || r.End() != 2 || r.LiveTime() != 7 {
+		t.Errorf("mark at %d, %v; end %d at %d", m.Pos, ok, r.End(), r.LiveTime())
+	}
+	r.Wake()
+	if !over(first) || over(third) || !over(r.Wait(1)) {
+		t.Errorf("after Wake: the first %v, the third %v", over(first), over(third))
+	}
+	if got, err := read(r, 0, 10); err != nil || !bytes.Equal(got, bytesAt(0, 2)) {
+		t.Errorf("after Wake: %d bytes, %v", len(got), err)
+	}
+	r.Add(bytesAt(2, 1), 0, nil)
+	r.Append(nil, 0, nil)
+	if got, _ := read(r, 2, 10); !over(third) || len(got) != 1 {
+		t.Error("Append does not show what was added before")
+	}
+	r.Add(bytesAt(3, 1), 0, nil)
+	r.Close(nil)
+	if got, err := read(r, 3, 10); len(got) != 1 || err != nil {
+		t.Errorf("after Close: %d bytes, %v", len(got), err)
+	}
+	if _, err := read(r, 4, 10); !errors.Is(err, io.EOF) {
+		t.Errorf("at the end: %v", err)
+	}
+}
+
+// Somebody else than the writer wakes the readers: they get everything all the same.
+func TestWakeFromElsewhere(t *testing.T) {
+	t.Parallel()
+	const total = 20 * blockSize
+	r := New(2 * total)
+	var all sync.WaitGroup
+	for range 10 {
+		all.Go(func() {
+			end := int64(0)
+			err := follow(t.Context(), r, 0, func(pos int64, bufs [][]byte) error {
+				for _, b := range bufs {
+					end += int64(len(b))
+				}
+				return nil
+			})
+			if err != nil || end != total {
+				t.Errorf("ended at %d of %d: %v", end, total, err)
+			}
+		})
+	}
+	for range 2 {
+		all.Go(func() {
+			for r.Err() == nil {
+				r.Wake()
+			}
+		})
+	}
+	for r.End() < total {
+		r.Add(bytesAt(r.End(), blockSize/4), 0, nil)
+	}
+	r.Close(nil)
+	all.Wait()
+}

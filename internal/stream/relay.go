@@ -21,12 +21,15 @@ const spliceTimeout = 10 * time.Second
 // goroutine.
 type tape struct {
 	ring    *ring.Ring
+	waker   *waker
 	scanner *mpegts.Scanner
 	marks   []ring.Mark
+	marked  bool // there was a mark
 }
 
 func newTape(size int) *tape {
-	return &tape{ring: ring.New(size), scanner: mpegts.NewScanner()}
+	r := ring.New(size)
+	return &tape{ring: r, waker: newWaker(r), scanner: mpegts.NewScanner()}
 }
 
 // write appends whole packets.
@@ -38,7 +41,11 @@ func (t *tape) write(packets []byte) {
 	for _, p := range t.scanner.Scan(packets) {
 		t.marks = append(t.marks, ring.Mark{Pos: p.Pos, Time: p.Time, Preface: p.Preface})
 	}
-	t.ring.Append(packets, t.scanner.Time(), t.marks)
+	t.ring.Add(packets, t.scanner.Time(), t.marks)
+	// The first viewers wait for a random access point to begin at.
+	first := !t.marked && len(t.marks) > 0
+	t.marked = t.marked || first
+	t.waker.added(len(packets), first)
 }
 
 // relay copies a live content into a ring until the stream ends. When an
@@ -46,6 +53,7 @@ func (t *tape) write(packets []byte) {
 // the viewers keep their place.
 func (s *Stream) relay(c *conn) error {
 	t := newTape(s.hub.cfg.Buffer)
+	defer t.waker.stop()
 	s.mu.Lock()
 	s.ring = t.ring
 	s.mu.Unlock()

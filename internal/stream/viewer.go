@@ -32,8 +32,9 @@ const (
 	// writeSize is the most that one write gives to a viewer, in whole packets,
 	// so that a viewer can skip ahead after any of them. Progress is judged per
 	// write: a viewer that takes less than this within the write timeout is
-	// gone.
-	writeSize = 348 * mpegts.PacketSize
+	// gone. It is well above [wakeSize], so that what comes with one wake-up
+	// goes out with one write.
+	writeSize = 2 * wakeSize
 	// joinPatience is how long a viewer waits for a place where a decoder can
 	// start before it gets what there is. Broadcasters send one every second
 	// or two.
