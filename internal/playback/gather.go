@@ -3,14 +3,15 @@ package playback
 import (
 	"context"
 	"net"
-	"sync"
+	"net/http"
+	"strconv"
 )
 
 // Gathering returns l with connections over which the bytes of a live stream
-// leave in one system call per flush. An answer in chunks takes net/http
-// three: what fits its buffer of 4 KiB, the rest, and the two bytes behind a
-// chunk; and system calls are nearly all that a relay costs. It takes effect
-// where [ConnContext] is set on the server, on TCP without TLS.
+// leave in one system call per flush, uncopied. Through net/http an answer in
+// chunks takes three, for what fits its buffer of 4 KiB, the rest, and the two
+// bytes behind a chunk; and system calls are nearly all that a relay costs. It
+// takes effect where [ConnContext] is set on the server, on TCP without TLS.
 func Gathering(l net.Listener) net.Listener { return gatheringListener{l} }
 
 type gatheringListener struct{ net.Listener }
@@ -25,8 +26,8 @@ func (l gatheringListener) Accept() (net.Conn, error) {
 
 type connKey struct{}
 
-// ConnContext is for [net/http.Server]: it lets the handler of this package
-// know the connection of a request.
+// ConnContext is for [http.Server]: it lets the handler of this package know
+// the connection of a request.
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	if g, ok := c.(*gatheringConn); ok {
 		return context.WithValue(ctx, connKey{}, g)
@@ -34,72 +35,89 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// gatheringConn is a connection that can hold writes back and then send them
-// all at once. Reads, deadlines and Close are safe for concurrent use as
-// those of any connection; what writes is one goroutine at a time, as
-// net/http has it.
+// gatheringConn is a connection on which a handler sends the chunks of its
+// answer itself, between those parts that net/http sends: the header, and the
+// end. Reads, deadlines and Close are safe for concurrent use as those of any
+// connection; what writes is one goroutine at a time, as net/http has it.
 type gatheringConn struct {
 	*net.TCPConn
-	held *batch // nil while nothing is held back
-	// source is what the handler is writing. It stays as it is until it is
-	// sent, so that it need not be copied; all else that comes to Write is of
-	// buffers that net/http uses again.
-	source []byte
-	err    error // that of a batch, after which the stream of bytes is torn
+	err error // that of a chunk, after which the stream of bytes is torn
 }
 
-// batch is what was held back.
-type batch struct {
-	parts  net.Buffers
-	copied []byte // backs those parts that are copies
-}
-
-var batches = sync.Pool{New: func() any { return new(batch) }}
-
-// hold begins to hold back: p is what the caller is about to write, and leaves
-// unchanged until send.
-func (c *gatheringConn) hold(p []byte) {
-	if c.held == nil {
-		c.held = batches.Get().(*batch)
-	}
-	c.source = p
-}
-
-// Write implements [net.Conn].
+// Write implements [net.Conn], for net/http.
 func (c *gatheringConn) Write(p []byte) (int, error) {
 	if c.err != nil {
 		return 0, c.err
 	}
-	b := c.held
-	if b == nil {
-		return c.TCPConn.Write(p)
+	return c.TCPConn.Write(p)
+}
+
+// send sends parts, which it uses up, at once.
+func (c *gatheringConn) send(parts *net.Buffers) error {
+	if c.err == nil {
+		_, c.err = parts.WriteTo(c.TCPConn)
 	}
-	if len(p) == 0 {
-		return 0, nil
+	return c.err
+}
+
+// liveResponse is the sink of one viewer of a live stream: an answer without
+// an end. On a connection that it knows it sends the chunks itself.
+type liveResponse struct {
+	response
+	conn   *gatheringConn // nil where the connection is of another kind
+	framed bool           // in chunks, as HTTP/1.1 has it; HTTP/1.0 has the bare bytes
+	head   []byte         // of the chunk being sent
+	chunk  [][]byte       // place for the head, then what was written since the last flush
+	left   net.Buffers    // of the chunk being sent
+	size   int            // bytes written since the last flush
+}
+
+// chunkEnd follows the head of a chunk, and its bytes.
+var chunkEnd = []byte("\r\n")
+
+func newLiveResponse(w http.ResponseWriter, r *http.Request) *liveResponse {
+	s := &liveResponse{
+		response: response{ResponseWriter: w, control: http.NewResponseController(w)},
+		framed:   r.ProtoAtLeast(1, 1),
+		chunk:    make([][]byte, 1, 8),
 	}
-	if n := len(c.source); n > 0 && &p[len(p)-1] == &c.source[n-1] {
-		b.parts = append(b.parts, p)
-		return len(p), nil
+	s.conn, _ = r.Context().Value(connKey{}).(*gatheringConn)
+	return s
+}
+
+// Write implements [stream.Sink].
+func (s *liveResponse) Write(p []byte) (int, error) {
+	if s.conn == nil {
+		return s.response.Write(p)
 	}
-	at := len(b.copied)
-	b.copied = append(b.copied, p...) // parts copied before keep the array they are in
-	b.parts = append(b.parts, b.copied[at:])
+	if len(p) > 0 {
+		s.chunk = append(s.chunk, p)
+		s.size += len(p)
+	}
 	return len(p), nil
 }
 
-// send ends the holding back and sends what was held.
-func (c *gatheringConn) send() error {
-	b := c.held
-	c.held, c.source = nil, nil
-	if b == nil || c.err != nil {
-		return c.err
+// Flush implements [stream.Sink].
+func (s *liveResponse) Flush() error {
+	if s.conn == nil || s.size == 0 { // a chunk of no bytes would end the answer
+		return s.response.Flush()
 	}
-	left := b.parts // shrinks as it is sent
-	if len(left) > 0 {
-		_, c.err = left.WriteTo(c.TCPConn)
+	if !s.begun {
+		s.begun = true
+		s.WriteHeader(http.StatusOK)
+		if err := s.control.Flush(); err != nil {
+			return err
+		}
 	}
-	clear(b.parts)
-	b.parts, b.copied = b.parts[:0], b.copied[:0]
-	batches.Put(b)
-	return c.err
+	s.left = s.chunk[1:]
+	if s.framed {
+		s.head = append(strconv.AppendInt(s.head[:0], int64(s.size), 16), chunkEnd...)
+		s.chunk[0] = s.head
+		s.chunk = append(s.chunk, chunkEnd)
+		s.left = s.chunk
+	}
+	err := s.conn.send(&s.left)
+	clear(s.chunk)
+	s.chunk, s.left, s.size = s.chunk[:1], nil, 0
+	return err
 }

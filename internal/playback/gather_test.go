@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 )
@@ -41,61 +42,23 @@ func write(t *testing.T, w io.Writer, p []byte) {
 	}
 }
 
-func TestGatheringSendsWhatWasHeld(t *testing.T) {
-	t.Parallel()
-	c, peer := pair(t)
-	frame := []byte("4\r\n")
-	source := []byte("abcd")
-	var want []byte
-	for round := range 3 { // batches are used again
-		c.hold(source)
-		write(t, c, frame)
-		write(t, c, nil)
-		write(t, c, source[1:]) // net/http has copied its beginning into a buffer of its own
-		frame[0]++              // and uses that buffer again
-		write(t, c, frame)
-		more := bytes.Repeat([]byte{byte(round)}, 10_000)
-		c.hold(more)
-		write(t, c, more)
-		if len(c.held.parts) != 4 || &c.held.parts[1][0] != &source[1] || &c.held.parts[3][0] != &more[0] {
-			t.Fatalf("holds %d parts; want 4, of which two are the very bytes written", len(c.held.parts))
-		}
-		want = fmt.Appendf(want, "%c\r\nbcd%c\r\n%s", frame[0]-1, frame[0], more)
-		if err := c.send(); err != nil {
-			t.Fatal(err)
-		}
-		write(t, c, []byte("direct"))
-		want = append(want, "direct"...)
-		if err := c.send(); err != nil { // nothing is held
-			t.Fatal(err)
-		}
-	}
-	c.Close()
-	if got, err := io.ReadAll(peer); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("%d bytes, %v; want %d", len(got), err, len(want))
-	}
-}
-
-// After a batch that broke off nobody knows what the peer got: not a byte
-// more may follow.
-func TestGatheringEndsWithAFailedBatch(t *testing.T) {
+// After a chunk that broke off nobody knows what the peer got: not a byte more
+// may follow.
+func TestGatheringEndsWithAFailedChunk(t *testing.T) {
 	t.Parallel()
 	c, _ := pair(t)
+	write(t, c, []byte("whole"))
 	if err := c.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	p := []byte("torn")
-	c.hold(p)
-	write(t, c, p)
-	failed := c.send()
+	failed := c.send(&net.Buffers{[]byte("torn")})
 	if failed == nil {
 		t.Fatal("sent after the end")
 	}
 	if _, err := c.Write([]byte("0\r\n\r\n")); !errors.Is(err, failed) {
 		t.Errorf("Write: %v, want %v", err, failed)
 	}
-	c.hold(p)
-	if err := c.send(); !errors.Is(err, failed) || c.held != nil {
+	if err := c.send(&net.Buffers{[]byte("more")}); !errors.Is(err, failed) {
 		t.Errorf("send: %v, want %v", err, failed)
 	}
 }
@@ -110,23 +73,24 @@ func TestGatheringUnderHTTP(t *testing.T) {
 	server := &http.Server{
 		ConnContext: ConnContext,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			sink := &response{ResponseWriter: w, control: http.NewResponseController(w)}
-			sink.conn, _ = r.Context().Value(connKey{}).(*gatheringConn)
+			sink := newLiveResponse(w, r)
 			if sink.conn == nil {
 				t.Error("the handler does not know its connection")
+			}
+			if err := sink.Flush(); err != nil || sink.begun {
+				t.Errorf("flush of nothing: %v, answer begun %v", err, sink.begun)
 			}
 			for rest, size := content, 1; len(rest) > 0; size = size*3%70_001 + 1 {
 				n := min(size, len(rest))
 				write(t, sink, rest[:n])
 				rest = rest[n:]
-				if size%2 == 0 {
+				if size%2 == 0 || len(rest) == 0 {
 					if err := sink.Flush(); err != nil {
 						t.Error(err)
 					}
 					flushes.Add(1)
 				}
 			}
-			sink.release()
 		}),
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -145,15 +109,18 @@ func TestGatheringUnderHTTP(t *testing.T) {
 	}
 	defer conn.Close()
 	in := bufio.NewReader(conn)
-	for _, version := range []string{"1.1", "1.1", "1.0"} {
-		fmt.Fprintf(conn, "GET / HTTP/%s\r\nHost: test\r\n\r\n", version)
+	for _, request := range []string{"1.1\r\nHost: test", "1.1\r\nHost: test", "1.0\r\nConnection: keep-alive"} {
+		fmt.Fprintf(conn, "GET / HTTP/%s\r\n\r\n", request)
 		res, err := http.ReadResponse(in, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, err := io.ReadAll(res.Body)
 		if err != nil || !bytes.Equal(got, content) {
-			t.Fatalf("HTTP/%s: %d bytes, %v; want %d, the same ones", version, len(got), err, len(content))
+			t.Fatalf("HTTP/%s: %d bytes, %v; want %d, the same ones", request, len(got), err, len(content))
+		}
+		if chunked := len(res.TransferEncoding) > 0; chunked != strings.HasPrefix(request, "1.1") {
+			t.Errorf("HTTP/%s: in chunks %v", request, chunked)
 		}
 	}
 	if n := flushes.Load(); n < 10 {

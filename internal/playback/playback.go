@@ -7,7 +7,6 @@ package playback
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -70,10 +69,8 @@ func (h *handler) play(w http.ResponseWriter, r *http.Request, want content.Sele
 		return
 	}
 	setLiveHeaders(w.Header(), want)
-	sink := &response{ResponseWriter: w, control: http.NewResponseController(w)}
-	sink.conn, _ = ctx.Value(connKey{}).(*gatheringConn)
+	sink := newLiveResponse(w, r)
 	err = viewer.Relay(ctx, sink)
-	sink.release()
 	h.log.Debug("viewer done", "content", want, "addr", r.RemoteAddr, "err", err)
 	if !sink.begun {
 		clear(w.Header())
@@ -115,15 +112,11 @@ func fileName(want content.Selector) string {
 type response struct {
 	http.ResponseWriter
 	control *http.ResponseController
-	conn    *gatheringConn // nil where the connection is of another kind
-	begun   bool           // a byte was written, so that the status is out
+	begun   bool // a byte was written, so that the status is out
 }
 
 func (s *response) Write(p []byte) (int, error) {
 	s.begun = true
-	if s.conn != nil {
-		s.conn.hold(p)
-	}
 	return s.ResponseWriter.Write(p)
 }
 
@@ -133,20 +126,7 @@ func (s *response) Flush() error {
 	if !s.begun {
 		return nil
 	}
-	err := s.control.Flush()
-	if s.conn != nil {
-		err = errors.Join(err, s.conn.send())
-	}
-	return err
-}
-
-// release sends what a write that was not followed by a flush left behind: what
-// net/http writes at the end of an answer must not be held back with it. An
-// error is one of a connection that ends anyway.
-func (s *response) release() {
-	if s.conn != nil {
-		_ = s.conn.send()
-	}
+	return s.control.Flush()
 }
 
 // host is the address of the player without its port: two requests of one
