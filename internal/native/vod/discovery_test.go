@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -54,11 +55,12 @@ func TestBindAll(t *testing.T) {
 func TestFindByTracker(t *testing.T) {
 	t.Parallel()
 	want := clip(50, 1<<20)
-	var s *vod.Seeder
-	announce := tracker(t, "127.0.0.1", func() netip.AddrPort { return s.Addr() })
+	var known atomic.Pointer[vod.Seeder]
+	announce := tracker(t, "127.0.0.1", &known)
 	share := vod.ShareBytes("c", want)
 	share.Trackers = []string{announce}
-	s = seed(t, vod.Config{}, share)
+	s := seed(t, vod.Config{}, share)
+	known.Store(s)
 	over := vod.Config{HTTPTrackers: strings.HasPrefix(announce, "http"), UDPTrackers: strings.HasPrefix(announce, "udp")}
 	on := add(t, open(t, over), vod.Source{Metainfo: s.Metainfo()})
 	same(t, reader(t, on, 0), want, 0, len(want))

@@ -245,15 +245,20 @@ func describeClip(t *testing.T, b []byte, tracker string) (hash, file string) {
 	return s.Infohash(), file
 }
 
-// tracker answers every announce with one peer.
-func tracker(t *testing.T, host string, peer func() netip.AddrPort) (announce string) {
+// tracker answers every announce with one peer, once there is one.
+func tracker(t *testing.T, host string, seeder *atomic.Pointer[vod.Seeder]) (announce string) {
 	t.Helper()
 	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		p := peer()
+		s := seeder.Load()
+		if s == nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		p := s.Addr()
 		a := p.Addr().As4()
 		body := append([]byte("d8:intervali2e12:min intervali2e5:peers6:"), a[:]...)
 		body = append(body, byte(p.Port()>>8), byte(p.Port()), 'e')
@@ -287,12 +292,13 @@ func TestForeignersReadFromSeeder(t *testing.T) {
 			}
 			l := newLink(t)
 			want := clip(41, 8<<20+99)
-			var s *vod.Seeder
-			announce := tracker(t, l.here.String(), func() netip.AddrPort { return s.Addr() })
+			var known atomic.Pointer[vod.Seeder]
+			announce := tracker(t, l.here.String(), &known)
 			_, torrent := describeClip(t, want, announce)
 			share := vod.ShareBytes("clip.ts", want)
 			share.PieceLength = 256 << 10
-			s = seed(t, vod.Config{ListenHost: l.here.String()}, share)
+			s := seed(t, vod.Config{ListenHost: l.here.String()}, share)
+			known.Store(s)
 			home, data := t.TempDir(), t.TempDir()
 			l.run(t, home, append([]string{program}, f.arguments(t, home, data, torrent, foreignPort)...)...)
 			waitForFile(t, filepath.Join(data, "clip.ts"), want, s)
