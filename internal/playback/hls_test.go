@@ -303,7 +303,7 @@ func TestPlaylistComesSoon(t *testing.T) {
 			t.Errorf("%d segments after %v", len(second.newest.Segments), took)
 		}
 		last := second.newest.Segments[len(second.newest.Segments)-1]
-		if behind := time.Since(last.Date) - time.Duration(last.Duration*float64(time.Second)); behind < 0 || behind > 4*time.Second {
+		if behind := time.Since(last.Date) - time.Duration(last.Duration*float64(time.Second)); behind < -200*time.Millisecond || behind > 4*time.Second { // a chunk from an engine carries some pictures ahead of their time
 			t.Errorf("the newest segment is dated %v behind", behind)
 		}
 	})
