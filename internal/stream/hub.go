@@ -29,6 +29,7 @@ type Config struct {
 	WriteTimeout time.Duration // a viewer that takes no byte for so long is gone
 	Outage       time.Duration // how long viewers are kept while no engine has the content
 	Buffer       int           // bytes of a live stream kept in memory
+	Knowledge    Knowledge     // remembers names of contents beyond the process; nil is memory alone
 	HLS          hls.Config    // how live streams are cut into segments
 }
 
@@ -66,6 +67,10 @@ func NewHub(cfg Config, engines Engines, log *slog.Logger, observe func(Event)) 
 // Run waits until ctx ends, then ends every stream. It returns when all
 // sessions are stopped and every goroutine has ended.
 func (h *Hub) Run(ctx context.Context) error {
+	var memory sync.WaitGroup
+	if h.cfg.Knowledge != nil {
+		memory.Go(func() { h.remember(ctx) })
+	}
 	<-ctx.Done()
 	h.mu.Lock()
 	h.closed = true
@@ -76,6 +81,10 @@ func (h *Hub) Run(ctx context.Context) error {
 		s.cancel(&Error{Code: CodeClosing, Err: errClosing})
 	}
 	h.work.Wait()
+	memory.Wait()
+	if h.cfg.Knowledge != nil {
+		h.saveLast(ctx)
+	}
 	return nil
 }
 
