@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -578,8 +579,15 @@ func TestPlaybackFaults(t *testing.T) {
 		"trickle":          {enginetest.Fault{Kind: enginetest.Trickle, Rate: 10_000}, func(n int64, r enginetest.Report) bool { return n > 290_000 && n < 301_000 && r.Err() == nil }},
 		"frozen":           {enginetest.Fault{Kind: enginetest.FrozenLive}, func(n int64, r enginetest.Report) bool { return near(n, 2) && r.Err() == nil }},
 		"loop":             {enginetest.Fault{Kind: enginetest.Loop, Delay: 5 * time.Second}, func(n int64, r enginetest.Report) bool { return near(n, 32) && r.Repeats > 3000 && r.Gaps == 0 }},
-		"of another":       {enginetest.Fault{Kind: enginetest.HeadersNoBytes, Content: vodID}, func(n int64, _ enginetest.Report) bool { return near(n, 32) }},
-		"by content id":    {enginetest.Fault{Kind: enginetest.HeadersNoBytes, Content: liveID}, func(n int64, _ enginetest.Report) bool { return n == 0 }},
+		"short loop": {enginetest.Fault{Kind: enginetest.Loop, Delay: time.Second}, func(n int64, r enginetest.Report) bool {
+			return near(n, 32) && r.Repeats > 3000 && r.Gaps == 0 && r.Corrupt == 0
+		}},
+		"freeze": {enginetest.Fault{Kind: enginetest.Freeze}, func(n int64, r enginetest.Report) bool {
+			return near(n, 32) && r.Foreign > 30*rate/enginetest.PacketSize*9/10 && r.Gaps+r.Repeats+r.Corrupt+r.Skipped/enginetest.PacketSize == 0
+		}},
+		"drained":       {enginetest.Fault{Kind: enginetest.Drained, Delay: 4 * time.Second}, func(n int64, r enginetest.Report) bool { return near(n, 6) && r.Err() == nil }},
+		"of another":    {enginetest.Fault{Kind: enginetest.HeadersNoBytes, Content: vodID}, func(n int64, _ enginetest.Report) bool { return near(n, 32) }},
+		"by content id": {enginetest.Fault{Kind: enginetest.HeadersNoBytes, Content: liveID}, func(n int64, _ enginetest.Report) bool { return n == 0 }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -593,6 +601,20 @@ func TestPlaybackFaults(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A trickle counts from its own beginning, whatever was sent before.
+func TestTrickleFromNowOn(t *testing.T) {
+	t.Parallel()
+	inBubble(t, enginetest.Config{Timing: enginetest.DefaultTiming()}, func(t *testing.T, w wire) {
+		p := play(t, w)
+		v := enginetest.NewVerifier(liveInfohash)
+		time.AfterFunc(20*time.Second, func() { w.f.Set(enginetest.Fault{Kind: enginetest.Trickle, Rate: rate / 2}) })
+		n := readFor(p, v, 40*time.Second)
+		if want := int64(32 * rate); n < want-rate || n > want+rate || v.Report().Err() != nil {
+			t.Errorf("%d bytes, want about %d; %+v", n, want, v.Report())
+		}
+	})
 }
 
 // A fault that is lifted lets the requests in it go on; one with a number of
@@ -672,6 +694,8 @@ func TestStarvationShowsInStatistics(t *testing.T) {
 		enginetest.Stall:      {grows: true, peers: true},
 		enginetest.FrozenLive: {grows: false, peers: true},
 		enginetest.NoPeers:    {grows: false, peers: false},
+		enginetest.Drained:    {grows: false, peers: false},
+		enginetest.StatStill:  {grows: false, peers: true},
 	} {
 		inBubble(t, enginetest.Config{}, func(t *testing.T, w wire) {
 			c := w.f.Client(t)
@@ -693,6 +717,38 @@ func TestStarvationShowsInStatistics(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The statistics fail while the bytes go on.
+func TestStatisticsFail(t *testing.T) {
+	t.Parallel()
+	inBubble(t, enginetest.Config{Timing: enginetest.DefaultTiming()}, func(t *testing.T, w wire) {
+		c := w.f.Client(t)
+		s, err := c.Open(t.Context(), enginetest.Infohash(liveInfohash), engine.OpenOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := c.Play(t.Context(), s, engine.PlayOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := enginetest.NewVerifier(liveInfohash)
+		var reading sync.WaitGroup
+		reading.Go(func() { readFor(p, v, 20*time.Second) })
+		for kind, class := range map[enginetest.FaultKind]engine.Class{
+			enginetest.StatHang: engine.Sick, enginetest.StatUnknown: engine.SessionLost,
+		} {
+			w.f.Set(enginetest.Fault{Kind: kind})
+			if _, err := c.Stat(t.Context(), s); engine.ClassOf(err) != class {
+				t.Errorf("%s: %v of class %v, want %v", kind, err, engine.ClassOf(err), class)
+			}
+			w.f.Clear(kind)
+		}
+		reading.Wait()
+		if r := v.Report(); r.Err() != nil || r.Bytes < 21*rate {
+			t.Errorf("%+v", r)
+		}
+	})
 }
 
 // The fake's time can be given.

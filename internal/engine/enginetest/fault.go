@@ -32,9 +32,18 @@ const (
 	ResetAfter     FaultKind = "reset_after"      // the connection is reset
 	EOFAfter       FaultKind = "eof_after"        // the connection ends properly
 	Stall          FaultKind = "stall"            // the reader is stuck until the fault is lifted; the download goes on
-	Trickle        FaultKind = "trickle"          // Rate bytes per second and no more
-	Loop           FaultKind = "loop"             // the last Delay (10 s if 0) of the broadcast comes again and again
+	Trickle        FaultKind = "trickle"          // Rate bytes per second and no more, from now on
+	Loop           FaultKind = "loop"             // from the next full second on, the last Delay (10 s if 0) comes again and again
+	Freeze         FaultKind = "freeze"           // from the next full second on, null packets come in place of the broadcast
 	FrozenLive     FaultKind = "frozen_live"      // the broadcaster is silent: live_last and the bytes stop, peers stay
+	Drained        FaultKind = "drained"          // as NoPeers, but what is buffered still goes out: bytes for Delay
+)
+
+// The faults of the statistics. The bytes go on.
+const (
+	StatHang    FaultKind = "stat_hang"    // there is no answer until the fault is lifted
+	StatUnknown FaultKind = "stat_unknown" // the session is not known
+	StatStill   FaultKind = "stat_still"   // live_last and the download stand still, peers stay
 )
 
 // The faults of the whole engine. Content does not matter to them.
@@ -48,7 +57,8 @@ const (
 
 var faultKinds = []FaultKind{
 	SlowOpen, HangOpen, OpenError, HTML500, BrokenJSON, MissingOption, WrongHost,
-	Playback404, HeadersHang, SlowPrebuffer, NoPeers, HeadersNoBytes, Garbage, ResetAfter, EOFAfter, Stall, Trickle, Loop, FrozenLive,
+	Playback404, HeadersHang, SlowPrebuffer, NoPeers, HeadersNoBytes, Garbage, ResetAfter, EOFAfter, Stall, Trickle, Loop, Freeze, FrozenLive, Drained,
+	StatHang, StatUnknown, StatStill,
 	APIHang, VersionHang, AccessDenied, Unavailable, ResetAll,
 }
 
@@ -62,7 +72,7 @@ type Fault struct {
 	Text    string        // of OpenError; "failed to load content" if empty
 	Reason  string        // of OpenError, such as "not_native"
 	For     time.Duration // lifted after that time; 0 for until Clear
-	Times   int           // strikes so many requests and then no more; 0 for all. Not for Trickle, Loop, FrozenLive, Garbage
+	Times   int           // strikes so many requests and then no more; 0 for all. Not for Trickle, Loop, Freeze, FrozenLive, Drained, StatStill, Garbage
 }
 
 // order is a fault in force.

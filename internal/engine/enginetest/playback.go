@@ -105,7 +105,7 @@ func (f *Fake) send(ctx context.Context, w http.ResponseWriter, r *http.Request,
 		f.mu.Unlock()
 	}()
 
-	d := &delivery{ResponseWriter: w, ctx: ctx, fake: f, session: s, started: f.clock.Now()}
+	d := &delivery{ResponseWriter: w, ctx: ctx, fake: f, session: s}
 	// A writer that waits for a slow client must see the session's end too. It
 	// gets a moment in which a proper end still goes out.
 	stop := context.AfterFunc(ctx, func() {
@@ -163,12 +163,26 @@ func (f *Fake) sendLive(d *delivery, tail bool) {
 // mediaTime returns up to when the engine has the broadcast.
 func (f *Fake) mediaTime(c *Content) time.Time {
 	now := f.clock.Now()
-	for _, kind := range []FaultKind{FrozenLive, NoPeers} {
-		if o := f.foresee(kind, c.names()...); o != nil && o.since.Before(now) {
-			now = o.since
+	for _, kind := range []FaultKind{FrozenLive, NoPeers, Drained} {
+		o := f.foresee(kind, c.names()...)
+		if o == nil {
+			continue
+		}
+		end := o.since
+		if kind == Drained {
+			end = end.Add(o.Delay)
+		}
+		if end.Before(now) {
+			now = end
 		}
 	}
 	return now
+}
+
+// border returns the offset in a broadcast from which on a fault of its bytes
+// strikes: that of the next full second, with which a picture begins.
+func (f *Fake) border(b *Broadcast, o *order) int64 {
+	return b.Offset(o.since.Sub(f.cfg.Epoch).Truncate(time.Second) + time.Second)
 }
 
 // readLive reads what the engine takes for the broadcast at an offset.
@@ -176,6 +190,15 @@ func (f *Fake) readLive(c *Content, b *Broadcast, p []byte, off int64) {
 	if f.foresee(Garbage, c.names()...) != nil {
 		for i := range p {
 			p[i] = byte((off + int64(i)) % 251)
+		}
+		return
+	}
+	if o := f.foresee(Freeze, c.names()...); o != nil {
+		border := f.border(b, o)
+		n := min(int64(len(p)), max(0, border-off))
+		f.mustRead(b, p[:n], off)
+		for i := n; i < int64(len(p)); i++ {
+			p[i] = nullPacket[(off+i-border)%PacketSize]
 		}
 		return
 	}
@@ -188,8 +211,7 @@ func (f *Fake) readLive(c *Content, b *Broadcast, p []byte, off int64) {
 	if window <= 0 {
 		window = 10 * time.Second
 	}
-	length := b.Offset(window)
-	border := b.Offset(o.since.Sub(f.cfg.Epoch).Truncate(time.Second))
+	length, border := b.Offset(window), f.border(b, o)
 	for len(p) > 0 {
 		at, n := off, int64(len(p))
 		if off >= border {
@@ -202,6 +224,13 @@ func (f *Fake) readLive(c *Content, b *Broadcast, p []byte, off int64) {
 		p, off = p[n:], off+n
 	}
 }
+
+// nullPacket is a packet of padding (ISO/IEC 13818-1, 2.4.1.4).
+var nullPacket = func() []byte {
+	p := bytes.Repeat([]byte{0xff}, PacketSize)
+	copy(p, []byte{0x47, 0x1f, 0xff, 0x10})
+	return p
+}()
 
 // mustRead reads from a broadcast, whose only error is an offset before its
 // beginning: an epoch in the future.
@@ -217,8 +246,11 @@ type delivery struct {
 	ctx     context.Context
 	fake    *Fake
 	session *session
-	started time.Time
 	sent    int64
+
+	trickle *order    // the fault that holds back what was not sent before it
+	since   time.Time // when it began to, and at how many bytes
+	before  int64
 }
 
 var errCut = errors.New("playback was cut by a fault")
@@ -280,7 +312,10 @@ func (d *delivery) allowed(want int64) (int64, error) {
 			continue
 		}
 		if o := f.foresee(Trickle, names...); o != nil {
-			n = min(n, int64(f.clock.Now().Sub(d.started).Seconds()*float64(o.Rate))-d.sent)
+			if d.trickle != o {
+				d.trickle, d.since, d.before = o, f.clock.Now(), d.sent
+			}
+			n = min(n, int64(f.clock.Now().Sub(d.since).Seconds()*float64(o.Rate))-(d.sent-d.before))
 			if n <= 0 {
 				sleep(d.ctx, f.clock, tick)
 				continue

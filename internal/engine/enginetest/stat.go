@@ -38,6 +38,13 @@ func (f *Fake) stat(w http.ResponseWriter, r *http.Request) {
 	s.polls++
 	first := s.polls == 1
 	f.mu.Unlock()
+	if o := f.fault(StatHang, s.content.names()...); o != nil && !o.hang(r.Context()) {
+		return
+	}
+	if f.fault(StatUnknown, s.content.names()...) != nil {
+		unknownSession(w)
+		return
+	}
 	response := object{}
 	if !first {
 		response = f.statistics(s)
@@ -54,8 +61,17 @@ func (f *Fake) statistics(s *session) object {
 	now, c := f.clock.Now(), s.content
 	media := f.mediaTime(c)
 	peers, speed := c.Peers, c.Bitrate/1024
-	if f.foresee(NoPeers, c.names()...) != nil {
-		peers = 0
+	for _, kind := range []FaultKind{NoPeers, Drained, StatStill} {
+		o := f.foresee(kind, c.names()...)
+		if o == nil {
+			continue
+		}
+		if kind != StatStill {
+			peers = 0
+		}
+		if o.since.Before(media) {
+			media = o.since
+		}
 	}
 	if media.Before(now) {
 		speed = 0
@@ -75,7 +91,7 @@ func (f *Fake) statistics(s *session) object {
 		"disk_cache_stats": object{"avail": 3199156224, "disk_cache_limit": 2266017044, "inactive_inuse": 0, "active_inuse": downloaded},
 	}
 	switch {
-	case peers == 0 || now.Before(s.ready):
+	case peers == 0 && f.foresee(Drained, c.names()...) == nil || now.Before(s.ready):
 		stat["status"] = "prebuf"
 		stat["progress"] = 0
 		if wait := f.cfg.Timing.Prebuffer; peers > 0 && wait > 0 {
