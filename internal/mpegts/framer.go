@@ -10,10 +10,11 @@ const syncRun = 5
 // packet, and finds them again after a loss. What it returns in sum depends on the
 // bytes only, never on how they were cut.
 //
-// It holds back less than a packet while it is in sync, and less than [syncRun]
-// packets while it searches; so it never returns the last packets of a stream that
-// ends during a search. The zero Framer is ready for use. It is not safe for
-// concurrent use.
+// A packet is returned once a sync byte was seen behind it: one that breaks off, or
+// that something else was written into, is none. So at most a packet is held back
+// in sync, and less than [syncRun] packets during a search; the last of a stream
+// never comes out. The zero Framer is ready for use. It is not safe for concurrent
+// use.
 type Framer struct {
 	buf      []byte // what Push returned last, or scratch, and then the bytes held back
 	held     int    // where in buf the bytes held back begin
@@ -23,7 +24,7 @@ type Framer struct {
 }
 
 // Push takes the next bytes and returns the packets that they complete: zero or
-// more whole packets, each beginning with a sync byte.
+// more whole packets, each with a sync byte in front and behind.
 //
 // The result aliases p if p begins with a packet and nothing was held back, else a
 // buffer of the Framer: it is valid until the next call, and until p changes. Push
@@ -51,8 +52,8 @@ func (f *Framer) Push(p []byte) []byte {
 			end += copy(b[end:], b[at:at+n])
 		}
 		at += n
-		if at == len(b) || b[at] == SyncByte {
-			break
+		if len(b)-at <= PacketSize {
+			break // what follows it will tell
 		}
 		f.synced = false
 	}
@@ -104,10 +105,11 @@ func search(b []byte) (offset int, found bool) {
 	return len(b), false
 }
 
-// leading returns how many bytes of b are whole packets before anything else.
+// leading returns how many bytes of b, which begins with a packet, are packets with a
+// sync byte behind them.
 func leading(b []byte) int {
 	n := 0
-	for n+PacketSize <= len(b) && b[n] == SyncByte {
+	for n+PacketSize < len(b) && b[n+PacketSize] == SyncByte {
 		n += PacketSize
 	}
 	return n
