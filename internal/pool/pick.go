@@ -24,13 +24,13 @@ func (r Refusal) Final() bool { return r == NoOfficial || r == AllTried }
 // Pick returns the id of the engine that takes the request: one that is ready,
 // of the right kind, not excluded, with a free slot and not too busy opening.
 // Of several it takes the least loaded, of those the longest unused. A degraded
-// engine is taken only when nothing better fits. When nothing fits, id is
-// empty and the refusal says why.
+// engine is taken only when nothing better fits, and one that is to be replaced
+// before that. When nothing fits, id is empty and the refusal says why.
 func Pick(o Observed, p Policy, r Request) (id string, why Refusal) {
 	var best *Engine
 	for i := range o.Engines {
 		e := &o.Engines[i]
-		if p.takes(*e, r) && (best == nil || better(*e, *best)) {
+		if p.takes(*e, r) && (best == nil || p.better(*e, *best, o.Time)) {
 			best = e
 		}
 	}
@@ -52,11 +52,16 @@ func plays(e Engine, r Request) bool {
 		!slices.Contains(r.Exclude, e.ID)
 }
 
-// better says whether a request goes to a rather than to b, both of which take it.
-func better(a, b Engine) bool {
+// better says whether a request goes to a rather than to b, both of which take
+// it. One that is to be replaced is left to empty itself.
+func (p Policy) better(a, b Engine, now time.Time) bool {
+	_, wornA := p.worn(a, now)
+	_, wornB := p.worn(b, now)
 	switch {
 	case a.Phase != b.Phase:
 		return a.Phase == Ready
+	case wornA != wornB:
+		return wornB
 	case a.Used != b.Used:
 		return a.Used < b.Used
 	case !a.LastUsed.Equal(b.LastUsed):
@@ -73,12 +78,12 @@ func refusal(o Observed, p Policy, r Request) Refusal {
 	excluded, hopeful, playing, free := 0, 0, 0, 0
 	for _, e := range o.Engines {
 		switch {
-		case e.Phase == Failed || e.Phase == Stopping:
+		case e.Phase == Failed || e.Phase == Stopping || e.Phase == Draining:
 		case r.Official && e.Kind == KindNative:
 		case slices.Contains(r.Exclude, e.ID):
 			excluded++
 		case !plays(e, r):
-			hopeful++ // starting, or unhealthy and perhaps not for ever
+			hopeful++ // starting or being cleaned, or unhealthy and perhaps not for ever
 		default:
 			playing++
 			if e.Used < p.StreamsPerEngine {
@@ -117,16 +122,17 @@ func neverOfficial(o Observed) bool {
 }
 
 // unplaced returns how many of the waiting requests would find no slot even if
-// every engine that is starting were ready and nothing were busy opening. Those
-// that no started engine could serve do not count.
-func unplaced(o Observed, p Policy, fit []Engine) int {
+// every engine that is starting were ready and nothing were busy opening, and
+// how many slots would be free when all others had one. Requests that no
+// started engine could serve do not count.
+func unplaced(o Observed, p Policy, fit []Engine) (missing, left int) {
 	free := make([]int, len(fit))
 	total := 0
 	for i, e := range fit {
 		free[i] = max(0, p.StreamsPerEngine-e.Used)
 		total += free[i]
 	}
-	missing, plain := 0, 0
+	plain := 0
 	for _, r := range o.Waiting {
 		switch {
 		case r.plain():
@@ -142,7 +148,7 @@ func unplaced(o Observed, p Policy, fit []Engine) int {
 			missing++
 		}
 	}
-	return missing + max(0, plain-total)
+	return missing + max(0, plain-total), max(0, total-plain)
 }
 
 // placeFor returns the index of the first engine with a free slot that will do

@@ -22,7 +22,7 @@ func TestPlan(t *testing.T) {
 		return func(o *pool.Observed) { o.Waiting = rs }
 	}
 	failures := func(n int, last time.Duration) func(*pool.Observed) {
-		return func(o *pool.Observed) { o.StartFailures, o.LastStartFailure = n, ago(last) }
+		return func(o *pool.Observed) { o.Failures = []pool.Failure{{Cause: "call", Count: n, Last: ago(last)}} }
 	}
 	fixed := func(o *pool.Observed) { o.CanStart = false }
 	serial := func(n uint64) func(*pool.Observed) { return func(o *pool.Observed) { o.Serial = n } }
@@ -116,7 +116,7 @@ func TestPlan(t *testing.T) {
 				test.edit(&o)
 			}
 			before := slices.Clone(o.Engines)
-			plan := pool.Plan(o, policy)
+			plan := pool.Plan(o, policy).Actions
 			var got []string
 			for _, a := range plan {
 				got = append(got, fmt.Sprintf("%s %s %s", a.Op, a.ID, a.Cause))
@@ -149,8 +149,11 @@ func TestPlanOfOddPolicies(t *testing.T) {
 	} {
 		p := policy
 		test.edit(&p)
-		o := pool.Observed{Time: now, CanStart: true, Waiting: make([]pool.Request, 1), StartFailures: 1, LastStartFailure: ago(time.Minute)}
-		if got := pool.Plan(o, p); len(got) != test.want {
+		o := pool.Observed{Time: now, CanStart: true, Waiting: make([]pool.Request, 1)}
+		if p.Backoff == nil {
+			o.Failures = []pool.Failure{{Cause: "call", Count: 1, Last: now}}
+		}
+		if got := pool.Plan(o, p).Actions; len(got) != test.want {
 			t.Errorf("%s: %v", test.name, got)
 		}
 	}
@@ -178,11 +181,12 @@ func drawPolicy(t *rapid.T) pool.Policy {
 
 func drawObserved(t *rapid.T, p pool.Policy) pool.Observed {
 	o := pool.Observed{
-		Time:             now,
-		CanStart:         true,
-		Starts:           rapid.SampledFrom([]pool.Kind{pool.KindNative, pool.KindUnknown}).Draw(t, "starts"),
-		StartFailures:    rapid.IntRange(0, 2).Draw(t, "failures"),
-		LastStartFailure: ago(time.Duration(rapid.IntRange(0, 60).Draw(t, "last failure")) * time.Second),
+		Time:     now,
+		CanStart: true,
+		Starts:   rapid.SampledFrom([]pool.Kind{pool.KindNative, pool.KindUnknown}).Draw(t, "starts"),
+	}
+	if n := rapid.IntRange(0, 2).Draw(t, "failures"); n > 0 {
+		o.Failures = []pool.Failure{{Cause: "call", Count: n, Last: ago(time.Duration(rapid.IntRange(0, 60).Draw(t, "last failure")) * time.Second)}}
 	}
 	o.Serial = uint64(rapid.IntRange(0, p.Max+1).Draw(t, "engines"))
 	for n := range o.Serial {
@@ -227,7 +231,7 @@ func TestPlanIsSafe(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawPolicy(t)
 		o := drawObserved(t, p)
-		plan := pool.Plan(o, p)
+		plan := pool.Plan(o, p).Actions
 		byID := make(map[string]pool.Engine)
 		for _, e := range o.Engines {
 			byID[e.ID] = e
@@ -262,7 +266,7 @@ func TestPlanIsSafe(t *testing.T) {
 		if readyStops > 0 && count(o, pool.Ready)-readyStops < p.Min {
 			t.Fatalf("%d of %d ready engines stopped with a minimum of %d", readyStops, count(o, pool.Ready), p.Min)
 		}
-		if again := pool.Plan(o, p); !slices.Equal(plan, again) {
+		if again := pool.Plan(o, p).Actions; !slices.Equal(plan, again) {
 			t.Fatalf("planned %v, and then %v", plan, again)
 		}
 	})
@@ -276,7 +280,7 @@ func TestPlansSettle(t *testing.T) {
 		p := drawPolicy(t)
 		o := drawObserved(t, p)
 		for round := 0; ; round++ {
-			plan := pool.Plan(o, p)
+			plan := pool.Plan(o, p).Actions
 			if len(plan) == 0 {
 				break
 			}
@@ -289,7 +293,9 @@ func TestPlansSettle(t *testing.T) {
 			}
 			o = once
 		}
-		delayed := o.StartFailures > 0 && now.Before(o.LastStartFailure.Add(p.Backoff(o.StartFailures)))
+		// After failures starts wait, and then one tries alone.
+		delayed := len(o.Failures) > 0 &&
+			(count(o, pool.Starting) > 0 || now.Before(o.Failures[0].Last.Add(p.Backoff(o.Failures[0].Count))))
 		if fit := count(o, pool.Starting, pool.Ready); fit < p.Min && len(o.Engines) < p.Max && !delayed {
 			t.Fatalf("settled with %d fit engines of at least %d: %+v", fit, p.Min, o.Engines)
 		}
@@ -301,7 +307,7 @@ func TestPartsOfPlansConverge(t *testing.T) {
 	t.Parallel()
 	settle := func(t *rapid.T, o pool.Observed, p pool.Policy) pool.Observed {
 		for range 4*p.Max + 4 {
-			plan := pool.Plan(o, p)
+			plan := pool.Plan(o, p).Actions
 			if len(plan) == 0 {
 				return o
 			}
@@ -314,7 +320,7 @@ func TestPartsOfPlansConverge(t *testing.T) {
 		p := drawPolicy(t)
 		o := drawObserved(t, p)
 		clear(o.Waiting) // exclusions of engines to come would make their order matter
-		plan := pool.Plan(o, p)
+		plan := pool.Plan(o, p).Actions
 		var part []pool.Action
 		for _, a := range plan {
 			if rapid.Bool().Draw(t, "done") {

@@ -206,11 +206,12 @@ func (p *Pool) unavailable(reason Reason) *Unavailable {
 
 // trouble says what keeps engines from being ready, as another sentence.
 func (p *Pool) trouble() string {
+	last, failed := p.lastFailure()
 	switch {
 	case p.listErr != nil:
 		return " The engines cannot be listed: " + p.listErr.Error() + "."
-	case p.lastStartError != "":
-		return " The last start failed: " + p.lastStartError + "."
+	case failed:
+		return " The last start failed: " + last.Reason + "."
 	}
 	return ""
 }

@@ -38,11 +38,19 @@ func (p *Pool) begin(ctx context.Context, now time.Time, a pool.Action) {
 	if p.ops[a.ID] != nil {
 		return
 	}
+	if a.Op == pool.Drain {
+		p.drain(now, p.members[a.ID], pool.Leave{Cause: a.Cause, Reason: a.Reason, Remove: true})
+		return
+	}
 	o := &op{action: a, since: now}
 	p.ops[a.ID] = o
 	switch a.Op {
 	case pool.Start:
 		p.serial = max(p.serial, pool.Number(a.ID))
+		p.grownAt = now
+		if a.Cause == pool.Wished {
+			p.grant(a.ID)
+		}
 		p.counters.Starts[a.Cause]++
 		p.publish(now, slog.LevelInfo, EventStarting, a.ID,
 			"Engine "+a.ID+" is being started: "+a.Reason+".", "cause", string(a.Cause), "reason", a.Reason)
@@ -55,7 +63,7 @@ func (p *Pool) begin(ctx context.Context, now time.Time, a pool.Action) {
 		p.publish(now, slog.LevelInfo, EventStopping, a.ID,
 			"Engine "+a.ID+" is being stopped: "+a.Reason+".", "cause", string(a.Cause), "reason", a.Reason)
 		if a.Cause == pool.StartTimedOut {
-			p.startFailed(now, a.ID, a.Reason)
+			p.startFailed(now, a.ID, failTimeout, a.Reason)
 		}
 	}
 	p.wg.Go(func() { p.act(ctx, o) })
@@ -92,7 +100,7 @@ func (p *Pool) acted(o *op, err error) {
 	switch {
 	case err == nil:
 	case o.action.Op == pool.Start:
-		p.startFailed(now, o.action.ID, err.Error())
+		p.startFailed(now, o.action.ID, failCall, err.Error())
 	default:
 		p.stopFailed(now, o, err)
 	}

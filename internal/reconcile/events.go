@@ -18,13 +18,18 @@ const (
 	EventDegraded    = "engine.degraded"     // reason
 	EventUnhealthy   = "engine.unhealthy"    // reason
 	EventRecovered   = "engine.recovered"
-	EventLost        = "engine.lost"        // reason
+	EventLost        = "engine.lost"     // reason
+	EventDraining    = "engine.draining" // cause, reason
+	EventUndrained   = "engine.undrained"
 	EventStopping    = "engine.stopping"    // cause, reason
 	EventStopFailed  = "engine.stop_failed" // reason
 	EventStopped     = "engine.stopped"
 
-	EventBlind  = "pool.blind"  // the provider does not list its engines
-	EventSeeing = "pool.seeing" // it does again
+	EventBlind   = "pool.blind"  // the provider does not list its engines
+	EventSeeing  = "pool.seeing" // it does again
+	EventPaused  = "pool.paused"
+	EventResumed = "pool.resumed"
+	EventScaled  = "pool.scaled" // engines, their number or "auto"
 )
 
 // logLine is an event that is still to be logged.

@@ -28,8 +28,10 @@ type member struct {
 	opening  int                // of them, those whose session is being opened
 	lastUsed time.Time          // the last claim or release
 
-	stop         *op // being stopped; nil when not
-	stopFailures int // stops in a row that failed
+	leave        pool.Leave // how it leaves; zero when it stays
+	leaving      time.Time  // since when; zero when it stays
+	stop         *op        // being stopped; nil when not
+	stopFailures int        // stops in a row that failed
 }
 
 // phase is the ordered list of rules that turn what is known of an engine into
@@ -40,6 +42,8 @@ func (m *member) phase() (phase pool.Phase, since time.Time, reason string) {
 		return pool.Stopping, m.stop.since, m.stop.action.Reason
 	case m.engine.State == provider.Failed:
 		return pool.Failed, m.since, m.engine.Reason
+	case !m.leaving.IsZero():
+		return pool.Draining, m.leaving, m.leave.Reason
 	case m.engine.State == provider.Starting, m.health.State == health.Starting:
 		return pool.Starting, m.seen, m.health.LastError
 	case m.health.State == health.Unhealthy:
@@ -56,6 +60,7 @@ func (m *member) view() pool.Engine {
 	return pool.Engine{
 		ID: m.engine.ID, Phase: phase, Since: since, Reason: reason, Kind: m.kind,
 		Used: len(m.slots), Opening: m.opening, LastUsed: m.lastUsed,
+		Leave: m.leave,
 	}
 }
 
@@ -109,7 +114,7 @@ func (p *Pool) settle(now time.Time, o *op, listed bool) {
 	id := o.action.ID
 	switch {
 	case o.action.Op == pool.Start && o.err == nil && !listed:
-		p.startFailed(now, id, "it vanished right after its start")
+		p.startFailed(now, id, failVanished, "it vanished right after its start")
 	case o.action.Op == pool.Stop && o.err == nil && listed:
 		p.stopFailed(now, o, errors.New("it is still there"))
 		return
@@ -195,7 +200,7 @@ func (p *Pool) lost(now time.Time, m *member, reason string) {
 		started = m.seen
 	}
 	if p.canStart && m.stop == nil && now.Sub(started) < stableAfter {
-		p.startFailed(now, id, reason)
+		p.startFailed(now, id, failDied, reason)
 	}
 }
 
@@ -207,26 +212,46 @@ func (p *Pool) forget(m *member, reason string) {
 	delete(p.members, m.engine.ID)
 }
 
+// The ways in which starts fail, each with a pace of its own.
+const (
+	failCall     = "call"     // the provider failed
+	failVanished = "vanished" // the engine was gone at once
+	failDied     = "died"     // the engine ended soon
+	failTimeout  = "timeout"  // the engine never became ready
+)
+
 // startFailed notes a start that brought no engine that lasts.
-func (p *Pool) startFailed(now time.Time, id, reason string) {
-	p.startFailures++
-	p.lastStartFailure = now
-	p.lastStartError = reason
+func (p *Pool) startFailed(now time.Time, id, cause, reason string) {
+	f := p.failures[cause]
+	f.Cause, f.Reason, f.Last = cause, reason, now
+	f.Count++
+	p.failures[cause] = f
 	p.counters.StartFailures++
-	wait := p.config.Policy.Backoff(p.startFailures)
+	wait := p.config.Policy.Backoff(f.Count)
 	p.publish(now, slog.LevelWarn, EventStartFailed, id,
-		"Engine "+id+" did not start properly: "+reason+". The next start waits "+wait.String()+".", "reason", reason)
+		"Engine "+id+" did not start properly: "+reason+". The next start waits "+wait.String()+".", "cause", cause, "reason", reason)
+}
+
+// lastFailure returns the newest failure of a start, if any.
+func (p *Pool) lastFailure() (last pool.Failure, found bool) {
+	for _, f := range p.failures {
+		if !found || f.Last.After(last.Last) {
+			last, found = f, true
+		}
+	}
+	return last, found
 }
 
 // noteStable forgets the failed starts once a later one has lasted.
 func (p *Pool) noteStable(now time.Time) {
-	if p.startFailures == 0 {
+	last, failed := p.lastFailure()
+	if !failed {
 		return
 	}
 	for _, m := range p.members {
 		phase, since, _ := m.phase()
-		if phase == pool.Ready && now.Sub(since) >= stableAfter && since.After(p.lastStartFailure) {
-			p.startFailures, p.lastStartError = 0, ""
+		if phase == pool.Ready && now.Sub(since) >= stableAfter && since.After(last.Last) {
+			clear(p.failures)
 			return
 		}
 	}

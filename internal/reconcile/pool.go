@@ -4,9 +4,11 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -90,13 +92,15 @@ type Pool struct {
 	starts   pool.Kind          // of the newest inventory
 	listErr  error              // of the newest List; nil when it succeeded
 
-	serial           uint64 // highest number given to an engine
-	startFailures    int
-	lastStartFailure time.Time
-	lastStartError   string
+	serial   uint64                  // highest number given to an engine
+	failures map[string]pool.Failure // of starts, by cause
+	grownAt  time.Time               // the last start
+	wishes   pool.Wishes
+	asked    []chan string // starts that were asked for; each gets its engine's id
 
 	waiters []*waiter // in the order they came
 	scratch []pool.Engine
+	known   bool // an inventory has been seen
 	closed  bool // Run has ended
 
 	counters Counters
@@ -112,6 +116,7 @@ func New(config Config) *Pool {
 		actions:  make(chan struct{}, parallelActions),
 		members:  make(map[string]*member),
 		ops:      make(map[string]*op),
+		failures: make(map[string]pool.Failure),
 		counters: newCounters(),
 	}
 }
@@ -162,13 +167,31 @@ func (p *Pool) pass(ctx context.Context) {
 	p.observe(ctx, now, inventory, settled)
 	p.noteStable(now)
 	p.dispatch(now)
+	p.known = true
+	for _, a := range p.plan(now).Actions {
+		p.begin(ctx, now, a)
+	}
+}
+
+// plan returns what is to be done. p.mu is held.
+func (p *Pool) plan(now time.Time) pool.Decision {
+	return pool.Plan(p.everything(now), p.config.Policy)
+}
+
+// everything returns the input of a plan. What it returns is valid until p.mu,
+// which is held, is released.
+func (p *Pool) everything(now time.Time) pool.Observed {
 	observed := p.observed(now)
+	observed.Wishes = p.wishes
+	observed.Wishes.Starts = len(p.asked)
 	for _, w := range p.waiters {
 		observed.Waiting = append(observed.Waiting, w.want())
 	}
-	for _, a := range pool.Plan(observed, p.config.Policy) {
-		p.begin(ctx, now, a)
+	for _, f := range p.failures {
+		observed.Failures = append(observed.Failures, f)
 	}
+	slices.SortFunc(observed.Failures, func(a, b pool.Failure) int { return cmp.Compare(a.Cause, b.Cause) })
+	return observed
 }
 
 // list asks the provider for its engines.
@@ -207,13 +230,12 @@ func (p *Pool) observed(now time.Time) pool.Observed {
 		}
 	}
 	return pool.Observed{
-		Time:             now,
-		Engines:          p.scratch,
-		CanStart:         p.canStart,
-		Starts:           p.starts,
-		Serial:           p.serial,
-		StartFailures:    p.startFailures,
-		LastStartFailure: p.lastStartFailure,
+		Time:     now,
+		Engines:  p.scratch,
+		CanStart: p.canStart,
+		Starts:   p.starts,
+		Serial:   p.serial,
+		GrownAt:  p.grownAt,
 	}
 }
 
@@ -237,4 +259,8 @@ func (p *Pool) close() {
 		w.done <- result{err: p.unavailable(ReasonClosed)}
 	}
 	p.waiters = nil
+	for _, ask := range p.asked {
+		close(ask)
+	}
+	p.asked = nil
 }

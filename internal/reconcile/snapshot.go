@@ -59,6 +59,8 @@ type Snapshot struct {
 	Time     time.Time
 	Engines  []EngineStatus // ordered by id
 	Waiting  int            // requests that wait for a slot
+	Target   pool.Target    // how many engines there should be
+	Wishes   pool.Wishes    // what people asked for
 	Blind    string         // why the engines cannot be listed now; "" when they can
 	Counters Counters
 }
@@ -80,6 +82,9 @@ func (p *Pool) Snapshot() Snapshot {
 		Waiting:  len(p.waiters),
 		Counters: p.counters.clone(),
 	}
+	s.Target = pool.Size(p.everything(s.Time), p.config.Policy)
+	s.Wishes = p.wishes
+	s.Wishes.Starts = len(p.asked)
 	if p.listErr != nil {
 		s.Blind = p.listErr.Error()
 	}
