@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/acequia-tv/acequia/internal/backoff"
+	"github.com/acequia-tv/acequia/internal/upstream"
 )
 
 // reopenBackoff paces the attempts to find an engine that goes on with a
@@ -31,8 +32,9 @@ var errReplaced = errors.New("another engine is ready to go on")
 // it. It makes before it breaks where it can: when the engine is about to leave
 // the pool, the content is opened on another engine while the old one still
 // plays, and the old one is let go when the new one delivers. When the old one
-// is silent for half the stall time, another is opened too, to be at hand by the
-// time the old one is given up.
+// is silent for half the stall time, another is opened too. If that one goes on
+// where the old one stopped, it takes over there and then; if not, it is at hand
+// by the time the old one is given up.
 type heir struct {
 	stream *Stream
 	old    *conn
@@ -102,8 +104,9 @@ func (h *heir) run(ctx context.Context) {
 			h.found <- c
 			h.old.source.Stop(errReplaced)
 			return
-		case h.awaitLoss(ctx):
+		case h.awaitLoss(ctx, c):
 			h.found <- c
+			h.old.source.Stop(upstream.ErrStalled)
 			return
 		}
 		// The old engine has recovered meanwhile.
@@ -139,19 +142,33 @@ func (h *heir) need(ctx context.Context) (leaving bool, err error) {
 }
 
 // awaitLoss waits, with the new conn at hand, until the silent old source is
-// lost or delivers again, and tells which. A silent source that recovers has
-// all that it kept back; a fresh session begins closer to live, and would skip
-// it.
-func (h *heir) awaitLoss(ctx context.Context) (lost bool) {
+// lost, or needed no more since the new one goes on where it stopped, or delivers
+// again; then it returns false. A silent source that recovers has all that it
+// kept back, where a fresh session that begins closer to live would skip it.
+func (h *heir) awaitLoss(ctx context.Context, c *conn) (lost bool) {
+	tail := h.stream.tail()
+	looked, cancel := context.WithCancel(ctx)
+	defer cancel()
+	continues := make(chan bool, 1)
+	h.stream.hub.work.Go(func() { continues <- c.source.Continues(looked, tail) })
 	look := time.NewTicker(h.patience() / 10)
 	defer look.Stop()
+	reading := continues // nil once the new source is read no more
 	for {
 		select {
 		case <-h.lost:
+			cancel()
+			if reading != nil {
+				<-reading
+			}
 			return true
+		case yes := <-reading:
+			if reading = nil; yes && h.silence() > 0 {
+				return true
+			}
 		case <-look.C:
-			if h.silence() == 0 {
-				return h.isLost()
+			if h.silence() == 0 && !h.isLost() {
+				return false
 			}
 		case <-ctx.Done():
 			return false

@@ -155,3 +155,37 @@ func TestStorm(t *testing.T) {
 		r.checkNothingLeft()
 	})
 }
+
+// An engine hangs. Another one that has what is missing takes over before the
+// hanging one is given up, and before viewers have used up their burst.
+func TestSilenceEndsBeforeTheBurst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		timing := enginetest.DefaultTiming()
+		timing.Burst = 10 * time.Second
+		cfg := testConfig()
+		r := newRig(t, 2, cfg, enginetest.Config{Timing: timing})
+		s := newScreen(channelIH)
+		var all sync.WaitGroup
+		all.Go(func() {
+			if err := r.watch(byID, s, 40*time.Second); !errors.Is(err, errSeenEnough) {
+				t.Error(err)
+			}
+		})
+		time.Sleep(20 * time.Second)
+		old, fake := r.playing()
+		fake.Set(enginetest.Fault{Kind: enginetest.Stall})
+		time.Sleep(cfg.StallTimeout - time.Second)
+		if now, _ := r.playing(); now == old {
+			t.Error("the stream waits for the hanging engine to be given up")
+		}
+		all.Wait()
+		if err := s.verifier.Report().Err(); err != nil {
+			t.Error(err)
+		}
+		if s.longest > cfg.Burst {
+			t.Errorf("the viewer waited %v, longer than its burst of %v", s.longest, cfg.Burst)
+		}
+		r.checkNothingLeft()
+	})
+}

@@ -110,6 +110,14 @@ func (s *Stream) lose(c *conn, err error) {
 	s.hub.retire(c)
 }
 
+// tail returns the last packets that viewers were given.
+func (s *Stream) tail() []byte {
+	s.mu.Lock()
+	r := s.ring
+	s.mu.Unlock()
+	return r.Tail(nil, upstream.TailSize)
+}
+
 // reopen opens the content within one start timeout.
 func (s *Stream) reopen(ctx context.Context, not avoid) (*conn, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.hub.cfg.StartTimeout, errStartTimeout)
@@ -127,7 +135,7 @@ func (s *Stream) reopen(ctx context.Context, not avoid) (*conn, error) {
 
 // splice feeds the new source through the seam until packets pass unchanged.
 func (s *Stream) splice(c *conn, t *tape) error {
-	seam := upstream.NewSeam(t.ring.Tail(nil, upstream.TailSize))
+	seam := upstream.NewSeam(s.tail())
 	late := time.NewTimer(spliceTimeout)
 	defer late.Stop()
 	for announced := false; !seam.Done(); {

@@ -4,6 +4,7 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -43,7 +44,7 @@ type Source struct {
 
 	framer mpegts.Framer
 	buf    []byte
-	first  []byte // packets read by Start, handed out by the first Next
+	ahead  []byte // packets read already, handed out by the first Next
 
 	closeOnce sync.Once
 }
@@ -87,7 +88,7 @@ func (s *Source) begin() error {
 	if err != nil {
 		return err
 	}
-	s.first = packets
+	s.ahead = packets
 	s.began = time.Now()
 	s.watchdog = time.AfterFunc(s.stall, func() { s.cancel(ErrStalled) })
 	return nil
@@ -106,12 +107,33 @@ func (s *Source) Silence() time.Duration {
 // is valid until the next call. The error says why the source ended; see
 // [FailureOf].
 func (s *Source) Next() ([]byte, error) {
-	if s.first != nil {
-		packets := s.first
-		s.first = nil
+	if s.ahead != nil {
+		packets := s.ahead
+		s.ahead = nil
 		return packets, nil
 	}
 	return s.read()
+}
+
+// Continues reads ahead until it is certain whether the source goes on where
+// another stopped whose last packets are tail, at most [TailSize] bytes. That
+// is uncertain, and false, once [heldMost] was read, ctx is done, or the source
+// fails. What was read, Next hands out.
+//
+// It is called from the goroutine that calls Next, and before Next.
+func (s *Source) Continues(ctx context.Context, tail []byte) bool {
+	splicer := NewSplicer(tail)
+	s.ahead = bytes.Clone(s.ahead)
+	_, v := splicer.Feed(s.ahead)
+	for v == Searching && len(s.ahead) < heldMost && ctx.Err() == nil {
+		packets, err := s.read()
+		if err != nil {
+			break // and Next will fail too
+		}
+		s.ahead = append(s.ahead, packets...)
+		_, v = splicer.Feed(packets)
+	}
+	return v == Joined
 }
 
 // read reads until at least one whole packet has come.
