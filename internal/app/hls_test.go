@@ -46,14 +46,13 @@ func killPlaying(t *testing.T, fakes []*enginetest.Fake) {
 	t.Error("no engine plays")
 }
 
-// outage ends all engines and brings them back when what they send again no longer
-// reaches back to where they ended.
-func outage(t *testing.T, fakes []*enginetest.Fake) {
+// outage ends all engines and brings them back after a time.
+func outage(t *testing.T, fakes []*enginetest.Fake, lasting time.Duration) {
 	t.Helper()
 	for _, f := range fakes {
 		f.Kill()
 	}
-	time.AfterFunc(5*time.Second, func() {
+	time.AfterFunc(lasting, func() {
 		for _, f := range fakes {
 			if err := f.Revive(); err != nil {
 				t.Error(err)
@@ -148,7 +147,7 @@ func TestHLSInChromium(t *testing.T) {
 			s, fakes := hlsServer(t)
 			kill := func() { killPlaying(t, fakes) }
 			if c.breaks > 0 {
-				kill = func() { outage(t, fakes) }
+				kill = func() { outage(t, fakes, 5*time.Second) } // longer than what engines send again reaches back
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 			defer cancel()

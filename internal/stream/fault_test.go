@@ -284,15 +284,25 @@ func TestOutageOfEveryEngine(t *testing.T) {
 		for _, f := range r.fakes {
 			f.Kill()
 		}
-		time.Sleep(10 * time.Second)
+		sent := func() int64 { return r.hub.Snapshot()[0].Viewers[0].Sent }
+		time.Sleep(time.Second)
+		before := sent()
+		time.Sleep(9 * time.Second)
+		if after := sent(); after != before {
+			t.Errorf("%d bytes of padding were counted as sent", after-before)
+		}
 		for _, f := range r.fakes {
 			if err := f.Revive(); err != nil {
 				t.Fatal(err)
 			}
 		}
 		all.Wait()
-		if rep := s.verifier.Report(); rep.Repeats+rep.Foreign+rep.Corrupt != 0 || rep.Gaps != rep.CleanGaps {
+		rep := s.verifier.Report()
+		if rep.Repeats+rep.Foreign+rep.Corrupt+rep.Skipped != 0 || rep.Gaps != rep.CleanGaps {
 			t.Errorf("%+v", rep)
+		}
+		if s.longest < 10*time.Second || s.silence > paddingPause || rep.Null == 0 {
+			t.Errorf("silent for %v of the %v without a picture, with %d null packets", s.silence, s.longest, rep.Null)
 		}
 		r.checkNothingLeft()
 	})

@@ -1,7 +1,9 @@
 package stream
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -245,8 +247,10 @@ type screen struct {
 	verifier *enginetest.Verifier
 	first    time.Time     // when the first byte came
 	rate     int           // bytes per second that it takes; 0 for all at once
-	longest  time.Duration // the longest time between two writes
+	longest  time.Duration // the longest time without a packet of the stream
 	last     time.Time
+	silence  time.Duration // the longest time between two writes, padding included
+	heard    time.Time
 	stop     func(n int64) bool // whether to leave after n bytes
 	got      int64
 	deadline time.Time
@@ -261,6 +265,16 @@ func newScreen(infohash string) *screen {
 
 func (s *screen) Write(p []byte) (int, error) {
 	now := time.Now()
+	if !s.heard.IsZero() {
+		s.silence = max(s.silence, now.Sub(s.heard))
+	}
+	s.heard = now
+	if bytes.Equal(p, padding) {
+		if s.first.IsZero() {
+			return 0, errors.New("padding before the stream")
+		}
+		return s.verifier.Write(p)
+	}
 	if s.first.IsZero() {
 		s.first = now
 	} else {

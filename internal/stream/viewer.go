@@ -73,7 +73,8 @@ func (v *Viewer) Leave() {
 // Relay copies the stream to sink, from a random access point a burst behind
 // live on, until ctx ends, the stream ends or the viewer takes nothing for the
 // write timeout. A viewer that is too slow for the ring skips ahead to another
-// random access point. The error says which of these it was; it is never nil.
+// random access point. While there is nothing to send it gets null packets. The
+// error says which of these it was; it is never nil.
 func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 	r := v.stream.ring
 	start, err := join(ctx, r, ticks(v.stream.hub.cfg.Burst))
@@ -81,6 +82,7 @@ func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 		return err
 	}
 	out := outlet{viewer: v, sink: sink}
+	defer out.close()
 	if err := out.write(start.Preface); err != nil {
 		return err
 	}
@@ -101,10 +103,8 @@ func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 		case err != nil:
 			return fmt.Errorf("stream ended: %w", err)
 		case n == 0:
-			select {
-			case <-r.Wait(pos):
-			case <-ctx.Done():
-				return context.Cause(ctx)
+			if err := out.await(ctx, r.Wait(pos)); err != nil {
+				return err
 			}
 		default:
 			for _, b := range bufs {
@@ -131,9 +131,10 @@ const deadlineSlack = time.Second
 type outlet struct {
 	viewer *Viewer
 	sink   Sink
-	began  bool      // something was written since the last flush
-	set    time.Time // when the deadline was set last
-	size   int64     // bytes written since the last flush
+	began  bool        // something was written since the last flush
+	set    time.Time   // when the deadline was set last
+	size   int64       // bytes written since the last flush
+	quiet  *time.Timer // of await
 }
 
 func (o *outlet) write(p []byte) error {

@@ -98,7 +98,7 @@ func TestVerifierSeesFaults(t *testing.T) {
 		"clean skip":  {join(cut(0, 20), cut(key, 200)), func(r Report) bool { return r.Gaps == 1 && r.CleanGaps == 1 }},
 		"repeated":    {join(cut(0, 23), cut(20, 200)), func(r Report) bool { return r.Repeats == 3 && r.Gaps == 0 }},
 		"foreign":     {join(cut(0, 20), readAt(t, other, 20*PacketSize, PacketSize), cut(20, 200)), func(r Report) bool { return r.Foreign == 1 && r.Gaps == 0 }},
-		"null packet": {join(cut(0, 20), append([]byte{0x47, 0x1f, 0xff, 0x10}, make([]byte, 184)...), cut(20, 200)), func(r Report) bool { return r.Foreign == 1 }},
+		"null packet": {join(cut(0, 20), append([]byte{0x47, 0x1f, 0xff, 0x10}, make([]byte, 184)...), cut(20, 200)), func(r Report) bool { return r.Null == 1 && r.Foreign == 0 && r.Err() == nil }},
 		"torn":        {join(cut(0, 20), torn, cut(21, 200)), func(r Report) bool { return r.Corrupt == 1 && r.Lost == 1 }},
 		"shifted":     {join(cut(0, 20), []byte("GG\x00"), cut(20, 200)), func(r Report) bool { return r.Skipped > 0 || r.Foreign > 0 }},
 		"tables twice": {join(cut(0, 2), cut(0, 2), cut(2, 200)), func(r Report) bool {

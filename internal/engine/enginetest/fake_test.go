@@ -583,7 +583,7 @@ func TestPlaybackFaults(t *testing.T) {
 			return near(n, 32) && r.Repeats > 3000 && r.Gaps == 0 && r.Corrupt == 0
 		}},
 		"freeze": {enginetest.Fault{Kind: enginetest.Freeze}, func(n int64, r enginetest.Report) bool {
-			return near(n, 32) && r.Foreign > 30*rate/enginetest.PacketSize*9/10 && r.Gaps+r.Repeats+r.Corrupt+r.Skipped/enginetest.PacketSize == 0
+			return near(n, 32) && r.Null > 30*rate/enginetest.PacketSize*9/10 && r.Gaps+r.Repeats+r.Foreign+r.Corrupt+r.Skipped/enginetest.PacketSize == 0
 		}},
 		"drained":       {enginetest.Fault{Kind: enginetest.Drained, Delay: 4 * time.Second}, func(n int64, r enginetest.Report) bool { return near(n, 6) && r.Err() == nil }},
 		"of another":    {enginetest.Fault{Kind: enginetest.HeadersNoBytes, Content: vodID}, func(n int64, _ enginetest.Report) bool { return near(n, 32) }},

@@ -18,7 +18,8 @@ type Report struct {
 	CleanGaps  int64 // those of Gaps after which the stream resumes at a random access point
 	Lost       int64 // media packets missing in Gaps
 	Repeats    int64 // media packets that came before
-	Foreign    int64 // packets that are not of the content
+	Null       int64 // null packets, which are no fault: a receiver throws them away
+	Foreign    int64 // other packets that are not of the content
 	Corrupt    int64 // packets of the content whose payload is damaged
 	Continuity int64 // media packets whose continuity counter does not follow
 	Skipped    int64 // bytes passed over in search of packets
@@ -132,9 +133,15 @@ func markOf(p *[PacketSize]byte) []byte {
 	return p[at+1 : at+1+markLength]
 }
 
+const nullPID = 0x1fff
+
 // packet checks one packet.
 func (v *Verifier) packet(p *[PacketSize]byte) {
 	v.locked = true
+	if pid := binary.BigEndian.Uint16(p[1:]) & 0x1fff; pid == nullPID {
+		v.report.Null++
+		return
+	}
 	m := markOf(p)
 	if m == nil || binary.BigEndian.Uint32(m[2:]) != v.tag {
 		v.report.Foreign++
