@@ -22,6 +22,7 @@ type observer struct {
 	first    prometheus.Histogram   // seconds
 	failures *prometheus.CounterVec // by failure
 	switches *prometheus.CounterVec // by seamless
+	refused  *prometheus.CounterVec // by reason
 	viewers  prometheus.Counter
 	skips    prometheus.Counter
 }
@@ -42,6 +43,7 @@ func newObserver(registry prometheus.Registerer, events *event.Log, log *slog.Lo
 		starts:   counters("stream_starts_total", "Starts of streams, by result: ok or the code of the error.", "result"),
 		failures: counters("stream_source_failures_total", "Sources that failed under a running stream, by how.", "failure"),
 		switches: counters("stream_switches_total", "Streams that went on from another engine, by whether a packet was lost.", "seamless"),
+		refused:  counters("stream_refused_total", "Viewers that were kept out, by reason: a limit, or the shutdown.", "reason"),
 		viewers:  counter("stream_viewers_total", "Viewers that joined a stream."),
 		skips:    counter("stream_viewer_skips_total", "Times that a viewer was too slow and skipped ahead."),
 		first: prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -56,6 +58,10 @@ func newObserver(registry prometheus.Registerer, events *event.Log, log *slog.Lo
 
 // observe is told what happens to streams.
 func (o *observer) observe(e stream.Event) {
+	if e.Kind == stream.EventRefused {
+		o.refused.WithLabelValues(string(stream.CodeOf(e.Err))).Inc()
+		return
+	}
 	name := e.Stream.Name()
 	attrs := map[string]string{"stream": name}
 	if e.Engine != "" {

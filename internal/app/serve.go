@@ -93,6 +93,7 @@ func streamConfig(cfg config.Playback) stream.Config {
 		Linger: cfg.Linger, StartTimeout: cfg.StartTimeout, StallTimeout: cfg.StallTimeout,
 		Burst: cfg.Burst, Hedge: hedge(cfg), WriteTimeout: cfg.WriteTimeout,
 		Outage: cfg.Outage, Buffer: int(cfg.Buffer),
+		Memory: int(cfg.Memory), MaxViewers: cfg.MaxViewers, MaxStreams: cfg.MaxStreams,
 		HLS: hls.Config{
 			Segment: cfg.HLSSegment, Part: cfg.HLSPart, Window: cfg.HLSWindow,
 			HoldBack: cfg.Burst, Memory: int(cfg.Buffer),

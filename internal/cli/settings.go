@@ -26,6 +26,7 @@ func (f *settingFlags) load(c *call) (*config.Settings, error) {
 		Flags:    c.settings,
 		ReadFile: c.process.ReadFile,
 		Writable: c.process.Writable,
+		Memory:   machineMemory(c.process.ReadFile),
 	})
 	if err != nil {
 		return nil, usageError{err}

@@ -88,6 +88,9 @@ type Playback struct {
 	Hedge        time.Duration `yaml:"hedge" default:"10s" min:"0s" max:"1h" doc:"When an engine has sent nothing for this long while a stream starts, the content is opened on a second engine too, and the first to deliver wins. 0 never opens a second."`
 	Outage       time.Duration `yaml:"outage" default:"60s" min:"0s" max:"1h" doc:"How long viewers are kept while every engine has lost the content, in case it comes back."`
 	Buffer       Size          `yaml:"buffer" default:"32MiB" min:"1MiB" max:"4GiB" doc:"Memory for one stream, shared by all its viewers. A viewer further behind than this skips ahead."`
+	Memory       Size          `yaml:"memory" auto:"a quarter of the memory of the machine or container, at least 64MiB" doc:"Memory for the buffers of all streams together. Where it does not suffice for playback.buffer each, buffers shrink evenly, down to what playback.burst needs; after that, new streams are refused. 0 means no limit."`
+	MaxViewers   int           `yaml:"max_viewers" default:"1000" min:"0" doc:"Most viewers of one stream: connections and HLS sessions. More are refused, so that a player run wild cannot take the stream from the others. 0 means no limit."`
+	MaxStreams   int           `yaml:"max_streams" default:"0" min:"0" doc:"Most streams at once. One more ends a stream that nobody watches any more, or is refused. 0 means as many as the engines take."`
 	WriteTimeout time.Duration `yaml:"write_timeout" default:"60s" min:"1s" max:"1h" doc:"How long a viewer may take nothing before its connection is closed."`
 	HLSSegment   time.Duration `yaml:"hls_segment" default:"3s" min:"2s" max:"10s" doc:"How long HLS segments are made, as closely as the key frames of the content allow."`
 	HLSWindow    int           `yaml:"hls_window" default:"8" min:"6" max:"60" doc:"How many segments an HLS playlist lists."`

@@ -133,7 +133,7 @@ func newKey(name string, field reflect.StructField, index []int) Key {
 		panic(fmt.Sprintf("config: key %s has the unknown format %q", name, key.Format))
 	}
 	for i, text := range []string{key.Default, key.Min, key.Max} {
-		mayBeEmpty := i > 0 || key.Kind == String || key.Kind == List
+		mayBeEmpty := i > 0 || key.Auto != "" || key.Kind == String || key.Kind == List
 		if text == "" && mayBeEmpty {
 			continue
 		}

@@ -14,7 +14,7 @@ import (
 // fileName is the settings file looked for in the data directory.
 const fileName = "acequia.yaml"
 
-// dataKey is the one key whose default depends on the machine.
+// dataKey is a key whose default depends on the machine.
 const dataKey = "data"
 
 // fileVariable names the settings file from the environment. It is not a key:
@@ -45,6 +45,9 @@ type Sources struct {
 	ReadFile func(name string) ([]byte, error)
 	// Writable tells whether a directory exists and can be written.
 	Writable func(dir string) bool
+	// Memory is how many bytes of memory the process may have, 0 where that is
+	// unknown.
+	Memory int64
 }
 
 // Settings is a loaded, valid Config and where each of its values came from.
@@ -127,8 +130,11 @@ func (l *loader) dataBeforeFile(layers ...[]assignment) string {
 func (l *loader) defaults() {
 	for _, key := range l.tree.keys {
 		text := key.Default
-		if key.Name == dataKey {
+		switch key.Name {
+		case dataKey:
 			text = dataDir(l.getenv, l.src.Writable)
+		case memoryKey:
+			text = memoryBudget(l.src.Memory).String()
 		}
 		value, err := key.parse(text)
 		if err != nil {

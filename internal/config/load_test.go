@@ -53,7 +53,7 @@ func TestLoadDefaults(t *testing.T) {
 		Static: Static{Engines: []string{}},
 		Playback: Playback{
 			Linger: 15 * time.Second, StartTimeout: 30 * time.Second, StallTimeout: 5 * time.Second,
-			Burst: 3 * time.Second, Hedge: 10 * time.Second, Outage: time.Minute, Buffer: 32 * MiB, WriteTimeout: time.Minute,
+			Burst: 3 * time.Second, Hedge: 10 * time.Second, Outage: time.Minute, Buffer: 32 * MiB, Memory: 256 * MiB, MaxViewers: 1000, WriteTimeout: time.Minute,
 			HLSSegment: 3 * time.Second, HLSWindow: 8, HLSPart: 500 * time.Millisecond,
 		},
 		Engine: Engine{

@@ -18,6 +18,8 @@ const (
 	PlayNoSession Key = "play.no_session"
 	PlayNoSegment Key = "play.no_segment"
 	PlayCrowded   Key = "play.crowded"
+	PlayStreams   Key = "play.stream_limit"
+	PlayMemory    Key = "play.memory_limit"
 )
 
 var catalogue = map[Key]struct{ en, es string }{
@@ -78,7 +80,15 @@ var catalogue = map[Key]struct{ en, es string }{
 		"Este segmento no existe: es demasiado antiguo o nunca existió.",
 	},
 	PlayCrowded: {
-		"Too many players are watching: close one and try again.",
-		"Hay demasiados reproductores conectados: cierra uno y vuelve a intentarlo.",
+		"Too many players are watching: close one and try again, or raise playback.max_viewers.",
+		"Hay demasiados reproductores conectados: cierra uno y vuelve a intentarlo, o aumenta playback.max_viewers.",
+	},
+	PlayStreams: {
+		"Too many channels are being watched: close one and try again, or raise playback.max_streams.",
+		"Se están viendo demasiados canales: cierra uno y vuelve a intentarlo, o aumenta playback.max_streams.",
+	},
+	PlayMemory: {
+		"There is no memory left for another channel: close one and try again, or raise playback.memory.",
+		"No queda memoria para otro canal: cierra uno y vuelve a intentarlo, o aumenta playback.memory.",
 	},
 }

@@ -25,6 +25,9 @@ const (
 	CodeRefused   Code = "refused"       // the engine is not allowed to play it: its configuration or licence
 	CodeBusy      Code = "file_busy"     // the engine serves this file to one player at a time
 	CodeClosing   Code = "closing"       // the hub is shutting down
+	CodeCrowded   Code = "crowded"       // the stream has as many viewers as it may
+	CodeStreams   Code = "stream_limit"  // there are as many streams as may be
+	CodeMemory    Code = "memory_limit"  // there is no memory for one more stream
 )
 
 // Error says why a content does not play.
@@ -102,6 +105,9 @@ func asError(err error) *Error {
 // retrySoon is what a player is told to wait after a failure that often heals:
 // engines find peers between the first try and the second.
 const retrySoon = 5 * time.Second
+
+// retryLater is the same where somebody has to leave first.
+const retryLater = 10 * time.Second
 
 // telling ranks codes by how much they say about the content, so that of
 // several failures the most useful one is shown.

@@ -14,6 +14,7 @@ const (
 	EventSkipped  EventKind = "skipped"  // a viewer was too slow and skipped ahead
 	EventSource   EventKind = "source"   // the engine failed; Err says how
 	EventSwitched EventKind = "switched" // it plays from Engine now
+	EventRefused  EventKind = "refused"  // a viewer was kept out, mostly by a limit; Err says which, Stream is nil
 	EventEnded    EventKind = "ended"    // it played and is over; Err says why, nil for want of viewers
 )
 
@@ -21,9 +22,9 @@ const (
 // zero.
 type Event struct {
 	Kind   EventKind
-	Stream *Stream
-	Engine string // id
-	Viewer uint64 // id
+	Stream *Stream // nil for EventRefused
+	Engine string  // id
+	Viewer uint64  // id
 	Err    error
 	After  time.Duration // of EventStarted: since the first request
 	// Seamless tells, of EventSwitched, that the new engine went on with the

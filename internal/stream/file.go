@@ -45,6 +45,7 @@ type FileRequest struct {
 
 // serveFile keeps the sessions of a finite content until the stream ends.
 func (s *Stream) serveFile(first *conn) error {
+	s.hub.memory.release(s)
 	f := &file{stream: s, conns: []*fileConn{{conn: first}}}
 	s.mu.Lock()
 	s.file = f

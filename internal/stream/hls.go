@@ -39,7 +39,9 @@ func (v *Viewer) Playlist() *hls.Playlist {
 // pack starts a packager. The caller holds mu.
 func (s *Stream) pack() *packager {
 	ctx, cancel := context.WithCancel(s.ctx)
-	p := &packager{list: hls.NewPlaylist(s.hub.cfg.HLS), users: make(map[*Viewer]struct{}), stop: cancel}
+	cfg := s.hub.cfg.HLS
+	cfg.Memory = min(cfg.Memory, s.hub.memory.shareOf(s))
+	p := &packager{list: hls.NewPlaylist(cfg), users: make(map[*Viewer]struct{}), stop: cancel}
 	seg := hls.NewSegmenter(p.list)
 	if s.state == StateEnding { // nothing comes any more
 		cancel()

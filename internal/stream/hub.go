@@ -29,6 +29,9 @@ type Config struct {
 	WriteTimeout time.Duration // a viewer that takes no byte for so long is gone
 	Outage       time.Duration // how long viewers are kept while no engine has the content
 	Buffer       int           // bytes of a live stream kept in memory
+	Memory       int           // bytes of all live streams together; 0 is no limit
+	MaxViewers   int           // of one stream; 0 is no limit
+	MaxStreams   int           // at once; 0 is no limit
 	Knowledge    Knowledge     // remembers names of contents beyond the process; nil is memory alone
 	HLS          hls.Config    // how live streams are cut into segments
 }
@@ -39,6 +42,7 @@ type Hub struct {
 	engines Engines
 	log     *slog.Logger
 	observe func(Event)
+	memory  *memory
 
 	viewerIDs atomic.Uint64
 	closing   chan struct{}  // closed when Run's context ends
@@ -47,6 +51,7 @@ type Hub struct {
 	mu      sync.Mutex // guards what follows; never held across I/O
 	closed  bool
 	streams map[content.Selector]*Stream // by every name
+	running int                          // streams, each once
 	known   *infohashes
 	retired map[*retirement]struct{} // sessions being stopped
 }
@@ -57,6 +62,7 @@ type Hub struct {
 func NewHub(cfg Config, engines Engines, log *slog.Logger, observe func(Event)) *Hub {
 	return &Hub{
 		cfg: cfg, engines: engines, log: log, observe: observe,
+		memory:  newMemory(cfg),
 		closing: make(chan struct{}),
 		streams: make(map[content.Selector]*Stream),
 		known:   newInfohashes(),
@@ -97,9 +103,10 @@ func (h *Hub) Join(ctx context.Context, want content.Selector, who Client) (*Vie
 	for {
 		v, target, err := h.place(want, s, who)
 		if err != nil {
+			h.emit(Event{Kind: EventRefused, Err: err})
 			return nil, err
 		}
-		if v == nil { // ending: another begins as soon as the name is free
+		if v == nil { // ending: another begins as soon as it is gone
 			select {
 			case <-target.done:
 				s = nil
@@ -128,7 +135,8 @@ func (h *Hub) Join(ctx context.Context, want content.Selector, who Client) (*Vie
 }
 
 // place attaches who to s, or to the stream of that content when s is nil,
-// started if need be. The viewer is nil when the stream is ending.
+// started if need be. The viewer is nil when the stream, or one that ends in favour
+// of it, is ending.
 func (h *Hub) place(want content.Selector, s *Stream, who Client) (*Viewer, *Stream, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -140,11 +148,18 @@ func (h *Hub) place(want content.Selector, s *Stream, who Client) (*Viewer, *Str
 	}
 	if s == nil {
 		s = h.newStream(want)
-		v := s.attach(who)
+		if why := h.admit(s); why != nil {
+			if idle := h.makeRoom(); idle != nil {
+				return nil, idle, nil
+			}
+			return nil, nil, why
+		}
+		v, err := s.attach(who)
 		h.work.Go(s.run)
-		return v, s, nil
+		return v, s, err
 	}
-	return s.attach(who), s, nil
+	v, err := s.attach(who)
+	return v, s, err
 }
 
 // find returns the stream of a content under any of its names. The caller
@@ -159,22 +174,16 @@ func (h *Hub) find(want content.Selector) *Stream {
 	return nil
 }
 
-// newStream registers a stream under the names that are known for it. The
-// caller holds mu.
+// newStream makes a stream, of which nobody knows yet.
 func (h *Hub) newStream(want content.Selector) *Stream {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	s := &Stream{
+	return &Stream{
 		hub: h, content: want, log: h.log.With("stream", want.String()),
 		ctx: ctx, cancel: cancel,
 		ready: make(chan struct{}), done: make(chan struct{}),
 		state: StateStarting, started: time.Now(),
 		viewers: make(map[*Viewer]struct{}), opening: make(map[string]int),
 	}
-	h.streams[want] = s
-	if name, ok := h.known.name(want); ok {
-		h.streams[name] = s
-	}
-	return s
 }
 
 // knows tells whether the infohash of a content is known without an engine.
@@ -214,8 +223,10 @@ func (h *Hub) claim(s *Stream, as content.Selector, infohash string) *Stream {
 // merged go to the stream it was merged into.
 func (h *Hub) forget(s *Stream) {
 	merged, _ := s.outcome()
+	h.memory.release(s)
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.running--
 	for name, owner := range h.streams {
 		if owner == s {
 			delete(h.streams, name)

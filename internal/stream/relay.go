@@ -25,11 +25,12 @@ type tape struct {
 	scanner *mpegts.Scanner
 	marks   []ring.Mark
 	marked  bool // there was a mark
+	gauge   gauge
 }
 
-func newTape(size int) *tape {
-	r := ring.New(size)
-	return &tape{ring: r, waker: newWaker(r), scanner: mpegts.NewScanner()}
+func newTape(g gauge) *tape {
+	r := ring.New(0)
+	return &tape{ring: r, waker: newWaker(r), scanner: mpegts.NewScanner(), gauge: g}
 }
 
 // write appends whole packets.
@@ -46,13 +47,20 @@ func (t *tape) write(packets []byte) {
 	first := !t.marked && len(t.marks) > 0
 	t.marked = t.marked || first
 	t.waker.added(len(packets), first)
+	if len(t.marks) > 0 {
+		t.gauge.measure(t.ring, t.marks)
+	}
 }
 
 // relay copies a live content into a ring until the stream ends. When an
 // engine fails, or is about to leave, its heir goes on where it stopped, and
 // the viewers keep their place.
 func (s *Stream) relay(c *conn) error {
-	t := newTape(s.hub.cfg.Buffer)
+	t := newTape(gauge{
+		burst: s.hub.cfg.Burst,
+		tell:  func(least int) { s.hub.memory.require(s, least) },
+	})
+	s.hub.memory.hold(s, t.ring)
 	defer t.waker.stop()
 	s.mu.Lock()
 	s.ring = t.ring

@@ -52,6 +52,7 @@ type Stream struct {
 	started  time.Time
 	viewers  map[*Viewer]struct{}
 	idle     *time.Timer
+	since    time.Time      // when the last viewer left, while idle is set
 	ring     *ring.Ring     // set with StateLive
 	file     *file          // set with StateFile
 	packager *packager      // while somebody watches segments
@@ -90,12 +91,16 @@ func (s *Stream) adopt(c *conn) {
 // Name returns the content as the first viewer named it, for logs and events.
 func (s *Stream) Name() string { return s.content.String() }
 
-// attach adds a viewer, or returns nil when the stream is ending.
-func (s *Stream) attach(who Client) *Viewer {
+// attach adds a viewer, or returns nil when the stream is ending. The error
+// says that there are too many.
+func (s *Stream) attach(who Client) (*Viewer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state == StateEnding {
-		return nil
+		return nil, nil
+	}
+	if most := s.hub.cfg.MaxViewers; most > 0 && len(s.viewers) >= most {
+		return nil, &Error{Code: CodeCrowded, RetryAfter: retryLater}
 	}
 	if s.idle != nil {
 		s.idle.Stop()
@@ -103,7 +108,7 @@ func (s *Stream) attach(who Client) *Viewer {
 	}
 	v := &Viewer{stream: s, id: s.hub.viewerIDs.Add(1), client: who, since: time.Now()}
 	s.viewers[v] = struct{}{}
-	return v
+	return v, nil
 }
 
 // leave removes a viewer. When it was the last one, the stream ends after the
@@ -118,9 +123,11 @@ func (s *Stream) leave(v *Viewer) {
 	s.unpack(v)
 	if len(s.viewers) == 0 && s.state != StateEnding {
 		s.idle = time.AfterFunc(s.hub.cfg.Linger, s.endIfIdle)
+		s.since = time.Now()
 	}
 }
 
+// endIfIdle ends the stream if it has no viewer.
 func (s *Stream) endIfIdle() {
 	s.mu.Lock()
 	idle := len(s.viewers) == 0 && s.state != StateEnding
