@@ -263,6 +263,8 @@ func TestRingsShareMemory(t *testing.T) {
 				t.Fatalf("stream %d: %v", i, err)
 			}
 			watched = append(watched, v)
+			time.Sleep(2 * time.Second) // what it needs is measured
+			synctest.Wait()
 			if _, sum := buffered(); sum > cfg.Memory {
 				t.Fatalf("%d bytes after stream %d", sum, i)
 			}
