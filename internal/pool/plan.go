@@ -196,7 +196,7 @@ func (pl *planner) hopeless() {
 	// others are ready. Where there is no room to start its replacement beside
 	// it, it goes first, one engine at a time.
 	enough := phases[Ready] >= p.Min
-	makeRoom := pl.mayStart && len(pl.rest) >= p.Max && phases[Starting]+phases[Stopping]+phases[Draining] == 0
+	makeRoom := pl.mayStart && o.Unready == "" && len(pl.rest) >= p.Max && phases[Starting]+phases[Stopping]+phases[Draining] == 0
 	pl.rest = slices.DeleteFunc(pl.rest, func(e Engine) bool {
 		if e.Phase != Degraded || !enough && !makeRoom || idleFor(e, o.Time) < p.DegradedTTL {
 			return false

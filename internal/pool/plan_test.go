@@ -24,6 +24,7 @@ func TestPlan(t *testing.T) {
 	failures := func(n int, last time.Duration) func(*pool.Observed) {
 		return func(o *pool.Observed) { o.Failures = []pool.Failure{{Cause: "call", Count: n, Last: ago(last)}} }
 	}
+	unready := func(o *pool.Observed) { o.Unready = "the image is being pulled" }
 	fixed := func(o *pool.Observed) { o.CanStart = false }
 	serial := func(n uint64) func(*pool.Observed) { return func(o *pool.Observed) { o.Serial = n } }
 	busy := func(id string) pool.Engine { return engine(id, pool.Ready, used(2)) }
@@ -92,6 +93,8 @@ func TestPlan(t *testing.T) {
 		{"not for ever", nil, failures(1, 10*time.Second), []string{"start engine-1 below_min"}},
 		{"longer each time", nil, failures(3, 29*time.Second), nil},
 		{"stops do not wait", engines{engine("engine-1", pool.Failed)}, failures(3, 0), []string{"stop engine-1 died"}},
+		{"nothing can be started now", engines{engine("engine-1", pool.Failed)}, unready, []string{"stop engine-1 died"}},
+		{"what cannot be replaced now is kept", engines{engine("engine-1", pool.Degraded), engine("engine-2", pool.Degraded), engine("engine-3", pool.Degraded)}, unready, nil},
 		{"what cannot be replaced is kept", engines{engine("engine-1", pool.Degraded), engine("engine-2", pool.Degraded), engine("engine-3", pool.Degraded)}, failures(3, 0), nil},
 
 		{"idle above min", engines{engine("engine-1", pool.Ready), engine("engine-2", pool.Ready)}, nil, []string{"stop engine-1 idle"}},

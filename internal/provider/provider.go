@@ -6,6 +6,7 @@ package provider
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 )
 
@@ -53,6 +54,10 @@ type Inventory struct {
 	// StartsNative says that Start brings native engines, which play no content
 	// ids. When false, an engine tells its kind itself.
 	StartsNative bool
+	// Unready says, for a person, why Start would bring no engine right now:
+	// an image is being pulled, no host can be reached. Empty when it would.
+	// The end of it is a change that Watch tells.
+	Unready string
 }
 
 // Spec describes an engine to start.
@@ -87,7 +92,44 @@ type Engine struct {
 	P2PPort int
 	// Reason says, for a person, why the engine Failed.
 	Reason string
+	// Host names the machine that the engine runs on, "" where there is but one.
+	Host string
+	// Revision identifies the settings and the program that the engine was
+	// started with: engines of one revision are alike. "" where it is not known.
+	Revision string
+	// Outdated says, for a person, what Start would do otherwise today: run a
+	// newer image, use other settings. "" when the engine is as Start would make
+	// it, or when that is not known.
+	Outdated string
 }
+
+// Inspector is a [Provider] that can measure its engines.
+type Inspector interface {
+	// Stats measures an engine that runs. It fails with ErrUnknown where there
+	// is no such engine.
+	Stats(ctx context.Context, id string) (Stats, error)
+}
+
+// Stats is what an engine uses of its machine.
+type Stats struct {
+	Time        time.Time     // when it was measured
+	CPUTime     time.Duration // processor time used since the engine was started
+	Memory      int64         // bytes in use, without what the kernel can take back; -1 when not known
+	MemoryLimit int64         // bytes; 0 without a limit
+	Cache       int64         // bytes that the engine's cache takes on disk; -1 when not known
+}
+
+// LogReader is a [Provider] that keeps what its engines write.
+type LogReader interface {
+	// Logs returns the newest lines that an engine wrote, running or not, at
+	// most tail of them, and with follow those to come until ctx ends. The
+	// caller closes the reader. It fails with ErrUnknown where there is no such
+	// engine.
+	Logs(ctx context.Context, id string, tail int, follow bool) (io.ReadCloser, error)
+}
+
+// ErrUnknown says that there is no engine of that id.
+var ErrUnknown = errors.New("there is no such engine")
 
 // ValidID says whether an engine can be started under that id.
 func ValidID(id string) bool {

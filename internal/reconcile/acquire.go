@@ -210,6 +210,8 @@ func (p *Pool) trouble() string {
 	switch {
 	case p.listErr != nil:
 		return " The engines cannot be listed: " + p.listErr.Error() + "."
+	case p.unready != "":
+		return " None can be started now: " + p.unready + "."
 	case failed:
 		return " The last start failed: " + last.Reason + "."
 	}

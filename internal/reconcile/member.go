@@ -75,7 +75,7 @@ func (m *member) drain(reason string) {
 // ended before it was asked, so that the inventory shows their effect. p.mu is
 // held.
 func (p *Pool) observe(ctx context.Context, now time.Time, inventory provider.Inventory, settled []*op) {
-	p.canStart, p.starts = inventory.CanStart, pool.KindUnknown
+	p.canStart, p.unready, p.starts = inventory.CanStart, inventory.Unready, pool.KindUnknown
 	if inventory.StartsNative {
 		p.starts = pool.KindNative
 	}

@@ -89,6 +89,7 @@ type Pool struct {
 	members  map[string]*member // by engine id
 	ops      map[string]*op     // by engine id: what is being done, or just was
 	canStart bool               // of the newest inventory
+	unready  string             // of the newest inventory
 	starts   pool.Kind          // of the newest inventory
 	listErr  error              // of the newest List; nil when it succeeded
 
@@ -233,6 +234,7 @@ func (p *Pool) observed(now time.Time) pool.Observed {
 		Time:     now,
 		Engines:  p.scratch,
 		CanStart: p.canStart,
+		Unready:  p.unready,
 		Starts:   p.starts,
 		Serial:   p.serial,
 		GrownAt:  p.grownAt,

@@ -42,6 +42,29 @@ func TestMinimumIsKeptReady(t *testing.T) {
 	})
 }
 
+func TestNothingIsStartedWhileTheProviderIsUnready(t *testing.T) {
+	inWorldOf(t, native, func(p *memory.Provider) provider.Provider {
+		p.SetUnready("the image is being pulled")
+		return p
+	}, testPolicy(), func(w *world) {
+		w.pass(time.Hour)
+		w.expect()
+		if got := w.provider.Calls(memory.OpStart); got != 0 {
+			w.Errorf("%d engines were started", got)
+		}
+		_, err := w.pool.Acquire(w.Context(), reconcile.Request{Content: "x", Wait: time.Second})
+		if err == nil || !strings.Contains(err.Error(), "the image is being pulled") {
+			w.Errorf("a request is refused with %v", err)
+		}
+		if got := w.pool.Snapshot().Unready; got != "the image is being pulled" {
+			w.Errorf("the snapshot says %q", got)
+		}
+		w.provider.SetUnready("")
+		w.pass(startDelay)
+		w.expect("engine-1 ready 0/2", "engine-2 ready 0/2")
+	})
+}
+
 func TestEventsTellTheStory(t *testing.T) {
 	policy := testPolicy()
 	policy.Min = 1

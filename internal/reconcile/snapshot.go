@@ -62,6 +62,7 @@ type Snapshot struct {
 	Target   pool.Target    // how many engines there should be
 	Wishes   pool.Wishes    // what people asked for
 	Blind    string         // why the engines cannot be listed now; "" when they can
+	Unready  string         // why no engine can be started now; "" when it can
 	Counters Counters
 }
 
@@ -80,6 +81,7 @@ func (p *Pool) Snapshot() Snapshot {
 		Time:     time.Now(),
 		Engines:  make([]EngineStatus, 0, len(p.members)),
 		Waiting:  len(p.waiters),
+		Unready:  p.unready,
 		Counters: p.counters.clone(),
 	}
 	s.Target = pool.Size(p.everything(s.Time), p.config.Policy)

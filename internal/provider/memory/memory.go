@@ -58,6 +58,7 @@ type Provider struct {
 
 	mu      sync.Mutex
 	engines map[string]provider.Engine // guarded by mu
+	unready string                     // guarded by mu
 	faults  map[Operation][]Fault      // guarded by mu; the next is first
 	calls   map[Operation]int          // guarded by mu
 }
@@ -90,6 +91,7 @@ func (p *Provider) List(ctx context.Context) (provider.Inventory, error) {
 		Engines:      engines,
 		CanStart:     !p.config.Fixed,
 		StartsNative: p.config.StartsNative && !p.config.Fixed,
+		Unready:      p.unready,
 	}, nil
 }
 
@@ -177,6 +179,15 @@ func (p *Provider) Crash(id, reason string) {
 	p.change(id, func(e *provider.Engine) {
 		e.State, e.URL, e.Reason = provider.Failed, "", reason
 	})
+}
+
+// SetUnready sets why Start brings no engine now, which the inventory says and
+// nothing else heeds.
+func (p *Provider) SetUnready(reason string) {
+	p.mu.Lock()
+	p.unready = reason
+	p.mu.Unlock()
+	p.wake()
 }
 
 // Inject adds faults for the coming calls of the operation, one each.
