@@ -27,8 +27,12 @@ import (
 // errOrphan ends an engine whose supervisor is gone.
 var errOrphan = errors.New("the program that runs this engine has ended")
 
-// Engine runs one native engine until ctx ends.
+// Engine runs one engine until ctx ends: the official one of inv.Official, or a
+// native one.
 func Engine(ctx context.Context, inv cli.Invocation) (err error) {
+	if inv.Official != "" {
+		return officialEngine(ctx, inv)
+	}
 	cfg, log := inv.Config, inv.Log
 	if cfg.Engine.Supervised {
 		var cancel context.CancelCauseFunc

@@ -28,7 +28,7 @@ var layers = []struct {
 	pure     bool     // the standard library only, no clock, no randomness
 }{
 	{name: "leaves and decisions", pure: true, packages: []string{
-		"content", "mpegts", "ring", "event", "backoff", "health", "pool", "message",
+		"content", "mpegts", "ring", "event", "backoff", "health", "pool", "message", "lines",
 	}},
 	{name: "formats", pure: true, packages: []string{"hls"}},
 	{name: "settings", packages: []string{"config"}},
@@ -36,7 +36,7 @@ var layers = []struct {
 	{name: "ports", packages: []string{"engine", "provider", "telemetry", "native/vod"}},
 	{name: "contracts", packages: []string{"engine/enginetest", "provider/providertest", "native/vod/vodtest", "telemetry/telemetrytest", "hls/hlstest"}},
 	{name: "machinery", within: true, packages: []string{
-		"upstream", "stream", "reconcile", "provider/...", "native", "native/...", "demo",
+		"upstream", "stream", "reconcile", "provider/...", "native", "native/...", "demo", "official",
 	}},
 	{name: "surfaces", within: true, packages: []string{"playback", "compat", "native/api", "cli"}},
 	{name: "composition", packages: []string{"app"}},
@@ -54,7 +54,7 @@ var vendors = map[string][]string{
 	"github.com/anacrolix/":               {"native/vod", "native/disco", "native/seed"},
 	"github.com/goccy/go-yaml":            {"config"},
 	"github.com/alecthomas/kong":          {"cli"},
-	"github.com/prometheus/client_golang": {"telemetry", "app", "native"},
+	"github.com/prometheus/client_golang": {"telemetry", "app", "native", "official"},
 	"github.com/lmittmann/tint":           {"telemetry"},
 	"github.com/asticode/go-astits":       {},
 	"github.com/rogpeppe/go-internal":     {},

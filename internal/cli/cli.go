@@ -42,6 +42,9 @@ type Invocation struct {
 	Build    telemetry.Build
 	Stdin    io.Reader
 	Stdout   io.Writer // for results; logs go elsewhere
+
+	Official string   // start-engine of the official engine to run; empty for a native one
+	Environ  []string // of the process, for the official engine
 }
 
 // Process is everything that a command sees of the process it runs in.

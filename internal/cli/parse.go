@@ -15,7 +15,7 @@ import (
 // grammar is the command line, a field per command.
 type grammar struct {
 	Serve       serveCommand       `cmd:"" help:"Play content to players, from a pool of engines."`
-	Engine      engineCommand      `cmd:"" help:"Run one native engine, with the HTTP API of an engine."`
+	Engine      engineCommand      `cmd:"" help:"Run one engine: a native one, or an official one that is watched."`
 	Demo        demoCommand        `cmd:"" help:"Show it all on this machine: seed a clip, serve it, print the URL."`
 	Config      configCommand      `cmd:"" help:"Show, check and explain the settings."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running server whether it is ready; for container health checks."`
@@ -46,6 +46,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage or settings.
 type call struct {
 	process  *Process
 	settings []config.Setting // flags that are settings
+	aliases  []config.Alias   // variables with names of other programs, where those are expected
 }
 
 // exit is thrown by the parser's hook for ending the process, after which the

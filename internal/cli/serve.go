@@ -31,7 +31,9 @@ const settingsHelp = `
 Settings come from defaults, the settings file, the environment (ACEQUIA_POOL_MIN) and flags (--pool.min); later ones win. There are more than the ones below: "acequia config reference" lists them, "acequia config print" shows their values.
 `
 
-func (*serveCommand) shows(key string) bool { return !strings.HasPrefix(key, "engine.") }
+func (*serveCommand) shows(key string) bool {
+	return !strings.HasPrefix(key, "engine.") && !strings.HasPrefix(key, "official.")
+}
 
 // Run serves until ctx ends.
 func (s *serveCommand) Run(ctx context.Context, c *call) error {

@@ -23,6 +23,7 @@ func (f *settingFlags) load(c *call) (*config.Settings, error) {
 	settings, err := config.Load(config.Sources{
 		File:     f.Config,
 		Environ:  c.process.Environ,
+		Aliases:  c.aliases,
 		Flags:    c.settings,
 		ReadFile: c.process.ReadFile,
 		Writable: c.process.Writable,

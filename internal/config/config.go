@@ -52,6 +52,7 @@ type Config struct {
 	Static   Static   `yaml:"static" doc:"Engines that run elsewhere, for pool.provider static."`
 	Playback Playback `yaml:"playback" doc:"How content reaches players."`
 	Engine   Engine   `yaml:"engine" doc:"The native engine: of acequia engine, and of each engine that the native provider starts. The provider chooses the ports and the data directory of the engines it starts."`
+	Official Official `yaml:"official" doc:"The official engine that acequia engine --official runs, besides engine.http_port, https_port, p2p_port, bind_all, cache_limit, internal_buffering, upload_limit and download_limit, which both kinds of engine have."`
 }
 
 // Log says what is logged and in which form.

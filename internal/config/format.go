@@ -17,10 +17,11 @@ type format struct {
 
 // formats are the values of the tag format.
 var formats = map[string]format{
-	"listen":     {"host:port to listen on", checkListen},
-	"hostport":   {"host:port", checkHostPort},
-	"ip":         {"IP address", checkIP},
-	"engine_url": {"http://host:port", checkEngineURL},
+	"listen":          {"host:port to listen on", checkListen},
+	"hostport":        {"host:port", checkHostPort},
+	"optional_listen": {"host:port to listen on, or nothing", checkOptionalListen},
+	"ip":              {"IP address", checkIP},
+	"engine_url":      {"http://host:port", checkEngineURL},
 }
 
 func checkListen(text string) error {
@@ -32,6 +33,13 @@ func checkListen(text string) error {
 		return fmt.Errorf("%q is not an address: write host:port, or :port for every interface", text)
 	}
 	return checkPort(port, 0)
+}
+
+func checkOptionalListen(text string) error {
+	if text == "" {
+		return nil
+	}
+	return checkListen(text)
 }
 
 func checkHostPort(text string) error {

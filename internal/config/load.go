@@ -39,6 +39,8 @@ type Sources struct {
 	// Environ holds NAME=value pairs. A variable that is set to nothing is not
 	// set, because that is what compose files make of an optional value.
 	Environ []string
+	// Aliases are variables of Environ with names of other programs.
+	Aliases []Alias
 	// Flags are in the order given; the last one wins, and lists add up.
 	Flags []Setting
 	// ReadFile reads a whole file, as [os.ReadFile] does.
@@ -100,7 +102,7 @@ type loader struct {
 // stronger layer overrides it.
 func (l *loader) load() (string, error) {
 	l.origins = make(map[string]Origin)
-	environment, flags := l.environment(), l.flags()
+	aliases, environment, flags := l.aliases(), l.environment(), l.flags()
 	name, data := l.file(l.dataBeforeFile(environment, flags))
 	l.defaults()
 	if name != "" {
@@ -108,6 +110,7 @@ func (l *loader) load() (string, error) {
 		l.problems = append(l.problems, found...)
 		l.apply(assignments)
 	}
+	l.apply(aliases)
 	l.apply(environment)
 	l.apply(flags)
 	return name, l.problems.err()

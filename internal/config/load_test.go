@@ -60,6 +60,14 @@ func TestLoadDefaults(t *testing.T) {
 			HTTPPort: 6878, P2PPort: 8621, CacheLimit: GiB, Window: 128 * MiB, Buffer: 3 * time.Second,
 			DHT: true, PEX: true, LSD: true, HTTPTrackers: true, UDPTrackers: true, Metadata: true, Peers: []string{}, Hosts: []string{}, StartTimeout: 20 * time.Second,
 		},
+		Official: Official{
+			Listen: ":6877", StartTimeout: time.Minute, StopTimeout: 5 * time.Second, ProbeInterval: 5 * time.Second, ProbeFailures: 3,
+			AbandonedLimit: 4, RestartLimit: 5, CacheInterval: time.Minute, LiveCacheType: "memory", VodCacheType: "auto",
+			UploadTo: []string{}, DownloadFrom: []string{}, LogStderr: true, LogStderrLevel: "error",
+			LogStdoutLevel: "auto", LogFileMode: "auto", MakeDefaultAccessToken: "auto", CacheAuto: "auto",
+			LiveCacheAutoSize: "auto", LiveAdjustBufferTime: "auto", LiveDisableMultipleReadThreads: "auto",
+			LiveStopMainReadThread: "auto", SlotsUseCPULimit: "auto", PrivateNode: "auto", CloseSamePeer: "auto",
+		},
 	}
 	if diff := cmp.Diff(want, settings.Config); diff != "" {
 		t.Error(diff)
@@ -422,5 +430,103 @@ func TestReferenceOfSecrets(t *testing.T) {
 		if !strings.Contains(schema.String(), want) {
 			t.Errorf("the schema lacks %s:\n%s", want, &schema)
 		}
+	}
+}
+
+func TestAliases(t *testing.T) {
+	t.Parallel()
+	upper := func(text string) (string, error) {
+		if text == "bad" {
+			return "", errors.New("is bad: write something else")
+		}
+		return text + "0", nil
+	}
+	aliases := []Alias{{Variable: "PORT", Key: "engine.http_port", Text: upper}, {Variable: "PEERS", Key: "engine.p2p_port"}}
+	for _, test := range []struct {
+		name    string
+		environ []string
+		file    string
+		want    int // engine.http_port
+		origin  string
+		problem string
+	}{
+		{name: "stands for the key", environ: []string{"PORT=690"}, want: 6900, origin: "environment PORT"},
+		{name: "set to nothing", environ: []string{"PORT="}, want: 6878, origin: "default"},
+		{name: "over the file", environ: []string{"PORT=690"}, file: "engine: {http_port: 1}", want: 6900, origin: "environment PORT"},
+		{name: "below our own", environ: []string{"PORT=690", "ACEQUIA_ENGINE_HTTP_PORT=7"}, want: 7, origin: "environment ACEQUIA_ENGINE_HTTP_PORT"},
+		{name: "refused by its text", environ: []string{"PORT=bad"}, problem: "engine.http_port (environment PORT): is bad: write something else"},
+		{name: "refused by the key", environ: []string{"PEERS=x"}, problem: `engine.p2p_port (environment PEERS): "x" is not a whole number`},
+	} {
+		files := disk{}
+		if test.file != "" {
+			files[homeFile] = test.file
+		}
+		src := from(files, test.environ)
+		src.Aliases = aliases
+		settings, err := Load(src)
+		if test.problem != "" {
+			if err == nil || err.Error() != test.problem {
+				t.Errorf("%s: %v; want %s", test.name, err, test.problem)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		if got, origin := settings.Config.Engine.HTTPPort, settings.Origin("engine.http_port").String(); got != test.want || origin != test.origin {
+			t.Errorf("%s: %d from %s; want %d from %s", test.name, got, origin, test.want, test.origin)
+		}
+	}
+}
+
+// A setting that the engine at hand does not have is refused, unless it comes
+// from a file that other programs share.
+func TestForOneKindOfEngine(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		official bool
+		file     string
+		environ  []string
+		flags    []Setting
+		wrong    bool
+	}{
+		{official: true, environ: []string{"ACEQUIA_ENGINE_HTTP_PORT=1"}, flags: []Setting{{"official.max_peers", "5"}}},
+		{official: true, environ: []string{"ACEQUIA_ENGINE_WINDOW=16MiB"}, wrong: true},
+		{official: true, flags: []Setting{{"engine.dht", "false"}}, wrong: true},
+		{official: true, file: "engine: {window: 16MiB}"},
+		{official: false, environ: []string{"ACEQUIA_ENGINE_WINDOW=16MiB"}},
+		{official: false, flags: []Setting{{"official.max_peers", "5"}}, wrong: true},
+		{official: false, file: "official: {max_peers: 5}"},
+	} {
+		files := disk{}
+		if test.file != "" {
+			files[homeFile] = test.file
+		}
+		settings, err := Load(from(files, test.environ, test.flags...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := settings.For(test.official); (err != nil) != test.wrong {
+			t.Errorf("%+v: %v", test, err)
+		}
+	}
+}
+
+// Every setting that both kinds of engine share exists.
+func TestSharedSettingsExist(t *testing.T) {
+	t.Parallel()
+	for name := range shared {
+		if _, ok := configTree.find(name); !ok {
+			t.Errorf("no setting %s", name)
+		}
+	}
+}
+
+func TestOfficialFlagsAreChecked(t *testing.T) {
+	t.Parallel()
+	_, err := Load(from(nil, nil, Setting{"official.live_buffer_time", "1500ms"}, Setting{"official.stop_timeout", "30s"}))
+	if err == nil || !strings.Contains(err.Error(), "whole number of seconds") || !strings.Contains(err.Error(), "more than shutdown_timeout") {
+		t.Errorf("got %v", err)
 	}
 }

@@ -18,6 +18,7 @@ func validate(c *Config, origins map[string]Origin) error {
 	v.general(c)
 	v.pool(c)
 	v.engine(c)
+	v.official(c)
 	return v.problems.err()
 }
 

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"net/url"
 )
 
 // Version is what an engine says it is.
@@ -30,6 +32,19 @@ func (c *Client) Version(ctx context.Context) (Version, error) {
 		return Version{}, &Error{Op: op, Engine: c.base, Class: Sick, Err: err}
 	}
 	return v, nil
+}
+
+// ClearCache has the engine delete the content that it keeps. It needs the
+// access token of the engine ([WithAccessToken]): the request is one of its web
+// page (github.com/acestream/acestream-engine-android-core). What it does to
+// content that plays is not known: ask while nobody plays.
+func (c *Client) ClearCache(ctx context.Context) error {
+	const op = "clear cache"
+	if c.token == "" {
+		return &Error{Op: op, Engine: c.base, Class: Config, Err: errors.New("it takes the engine's access token")}
+	}
+	_, err := c.control(ctx, op, StopTimeout, "/webui/app/"+url.PathEscape(c.token)+"/cmd/clearcache")
+	return err
 }
 
 func parseVersion(raw json.RawMessage) (Version, error) {

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/acequia-tv/acequia/internal/lines"
 	"github.com/acequia-tv/acequia/internal/provider"
 )
 
@@ -24,7 +25,7 @@ type child struct {
 
 	// Set before spawned is closed, then constant.
 	cmd            *exec.Cmd
-	stdout, stderr *lineWriter
+	stdout, stderr *lines.Writer
 	spawnErr       error // why the process could not be run
 
 	spawned chan struct{} // closed when the process runs, or could not be run
@@ -74,8 +75,8 @@ func (c *child) start(config Config) error {
 	// Not tied to a context: the child outlives the call that starts it.
 	c.cmd = exec.Command(config.Executable, args...) //nolint:noctx // see above
 	c.cmd.Env = config.Env
-	c.stdout = &lineWriter{max: maxStdoutLine, line: c.said}
-	c.stderr = &lineWriter{max: maxStderrLine, line: c.logged}
+	c.stdout = &lines.Writer{Max: maxStdoutLine, Line: c.said}
+	c.stderr = &lines.Writer{Max: maxStderrLine, Line: c.logged}
 	c.cmd.Stdout, c.cmd.Stderr = c.stdout, c.stderr
 	c.cmd.WaitDelay = outputDelay
 	ownGroup(c.cmd)
@@ -90,8 +91,8 @@ func (c *child) start(config Config) error {
 // wait waits until the process has ended and says, for a person, how it did.
 func (c *child) wait() string {
 	err := c.cmd.Wait()
-	c.stdout.flush()
-	c.stderr.flush()
+	c.stdout.Flush()
+	c.stderr.Flush()
 	how := "it exited without an error"
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		how = err.Error()

@@ -1,7 +1,6 @@
 package native
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -9,37 +8,6 @@ import (
 	"slices"
 	"strings"
 )
-
-// lineWriter cuts what is written to it into lines. It is used by one
-// goroutine, that of [os/exec.Cmd] which copies a child's output.
-type lineWriter struct {
-	max  int          // a line is cut off after so many bytes
-	line func(string) // called for every line that is not blank
-
-	buf []byte // the line so far, at most max bytes
-}
-
-func (w *lineWriter) Write(b []byte) (int, error) {
-	n := len(b)
-	for {
-		head, tail, found := bytes.Cut(b, []byte{'\n'})
-		w.buf = append(w.buf, head[:min(len(head), w.max-len(w.buf))]...)
-		if !found {
-			return n, nil
-		}
-		w.flush()
-		b = tail
-	}
-}
-
-// flush ends the line.
-func (w *lineWriter) flush() {
-	line := strings.TrimSpace(strings.ToValidUTF8(string(w.buf), "?"))
-	w.buf = w.buf[:0]
-	if line != "" {
-		w.line(line)
-	}
-}
 
 // record is one line of a child's log.
 type record struct {
