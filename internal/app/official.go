@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 
@@ -23,7 +24,7 @@ func officialEngine(ctx context.Context, inv cli.Invocation) error {
 		var lc net.ListenConfig
 		l, err := lc.Listen(ctx, "tcp", address)
 		if err != nil {
-			return err
+			return fmt.Errorf("tell the engine's health: %w; choose another address with official.listen, or empty for none", err)
 		}
 		registry := telemetry.NewRegistry(inv.Build)
 		registry.MustRegister(supervisor.Metrics())

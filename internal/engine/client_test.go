@@ -412,3 +412,31 @@ func TestRangeIsForFiles(t *testing.T) {
 		}
 	}
 }
+
+func TestClearCache(t *testing.T) {
+	t.Parallel()
+	const token = "a/b c"
+	fake := enginetest.New(enginetest.Config{AccessToken: token}).Start(t)
+	if err := fake.Client(t).ClearCache(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := fake.Counters().CacheClears; n != 1 {
+		t.Errorf("the cache was cleared %d times", n)
+	}
+	for name, opts := range map[string][]engine.Option{"no token": nil, "another token": {engine.WithAccessToken("secret2")}} {
+		c, err := engine.NewClient(fake.URL(), opts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = c.ClearCache(t.Context())
+		if engine.ClassOf(err) != engine.Config {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret2") {
+			t.Errorf("the token is told: %v", err)
+		}
+	}
+	if n := fake.Counters().CacheClears; n != 1 {
+		t.Errorf("the cache was cleared %d times", n)
+	}
+}

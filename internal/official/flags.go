@@ -117,7 +117,7 @@ func (l *launch) check(httpsPort, p2pPort int) error {
 		number int
 	}{{"engine.http_port", l.httpPort}, {"engine.p2p_port", p2pPort}} {
 		if port.number == 0 {
-			return fmt.Errorf("%s: an official engine needs a port of its own choice of yours: name one other than 0", port.name)
+			return fmt.Errorf("%s: an official engine takes no port of its own choice: name one other than 0", port.name)
 		}
 	}
 	if l.httpPort == p2pPort || l.httpPort == httpsPort || httpsPort == p2pPort {
@@ -150,7 +150,7 @@ func (l *launch) settings(o config.Official, extra extraFlags) {
 		} else {
 			l.arguments = append(l.arguments, form(flag)...)
 		}
-		if flag.Secret && value != "" {
+		if flag.Secret && flag.Form != config.FlagOwn && value != "" {
 			l.secrets = append(l.secrets, value)
 		}
 	}

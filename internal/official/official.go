@@ -92,7 +92,7 @@ func New(path string, c config.Config, environ []string, log *slog.Logger) (*Sup
 		path: path, environ: engineEnvironment(environ, l.stateDir), launch: l, log: log, client: client,
 		policy: policy{
 			startTimeout: o.StartTimeout, probeFailures: o.ProbeFailures,
-			abandonedLimit: o.AbandonedLimit, cacheLimit: l.limit,
+			abandonedLimit: o.AbandonedLimit, cacheLimit: l.limit, idle: idleTime,
 		},
 		stop: o.StopTimeout, probe: o.ProbeInterval, measure: o.CacheInterval,
 		relay: newRelay(log, l.secrets), reaper: newReaper(),

@@ -27,8 +27,8 @@ const (
 	restartOnce // the engine is well, but its cache is not
 )
 
-// idleTime is how long nobody must have been connected for an engine to count
-// as idle.
+// idleTime is the idle time of engines that people use: players of HLS connect
+// anew for every segment.
 const idleTime = time.Minute
 
 // watch judges one life of an engine. It is a function of what is seen, and
@@ -51,8 +51,9 @@ type watch struct {
 type policy struct {
 	startTimeout   time.Duration
 	probeFailures  int
-	abandonedLimit int   // 0 does not look
-	cacheLimit     int64 // bytes
+	abandonedLimit int           // 0 does not look
+	cacheLimit     int64         // bytes
+	idle           time.Duration // how long nobody must be connected for the engine to count as idle
 }
 
 // judge says what to do about a look, and why.
@@ -74,7 +75,7 @@ func (w *watch) judge(l look) (order, string) {
 	case w.quiet.IsZero():
 		w.quiet = l.at
 	}
-	idle := !w.quiet.IsZero() && l.at.Sub(w.quiet) >= idleTime
+	idle := !w.quiet.IsZero() && l.at.Sub(w.quiet) >= w.policy.idle
 	if w.policy.abandonedLimit > 0 && l.abandoned > w.policy.abandonedLimit && idle {
 		return restart, fmt.Sprintf("%d requests hang in it although their clients are gone, and nobody plays", l.abandoned)
 	}

@@ -19,6 +19,7 @@ type Counters struct {
 	Expired        int   // sessions nobody stopped, ended by inactivity: leaks of the client
 	StopsUnknown   int   // stops of sessions that were over or never were
 	VersionCalls   int   // get_version
+	CacheClears    int   // times it was told to clear its cache
 	Stats          int   // polls of statistics
 	StatsAsPlayer  int   // those of Stats without skip_player_activity=1
 	Corrupt        int   // corrupt responses to a second reader

@@ -208,6 +208,7 @@ func (f *Fake) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /webui/api/service", f.service)
 	mux.HandleFunc("GET /server/api", f.serverAPI)
+	mux.HandleFunc("GET /webui/app/{token}/cmd/clearcache", f.clearCache)
 	mux.HandleFunc("GET /ace/getstream", f.getStream)
 	mux.HandleFunc("GET /ace/manifest.m3u8", f.getStream)
 	mux.HandleFunc("GET /ace/r/{infohash}/{key}", f.progressive)

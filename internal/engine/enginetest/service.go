@@ -24,6 +24,17 @@ func (f *Fake) service(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, object{"result": result, "error": nil})
 }
 
+// clearCache is a command of the web page. What an engine answers to a wrong
+// token is not published.
+func (f *Fake) clearCache(w http.ResponseWriter, r *http.Request) {
+	if f.cfg.AccessToken != "" && r.PathValue("token") != f.cfg.AccessToken {
+		writeJSON(w, http.StatusForbidden, object{"result": nil, "error": "access denied"})
+		return
+	}
+	f.count(func(c *Counters) { c.CacheClears++ })
+	writeJSON(w, http.StatusOK, object{"result": true, "error": nil})
+}
+
 func (f *Fake) version() object {
 	code := 0
 	for i, part := range strings.SplitN(f.cfg.Version, ".", 3) {
