@@ -29,14 +29,14 @@ func (s *Supervisor) watch(ctx context.Context, w *watch, verdicts chan<- ending
 			measured = time.Now()
 		}
 		what, why := w.judge(l)
-		for _, note := range w.notes {
-			s.log.Info(note)
-		}
 		switch {
 		case l.answers:
 			s.become(true, "")
 		case w.ready:
 			s.become(false, "the engine does not answer")
+		}
+		for _, note := range w.notes {
+			s.log.Info(note)
 		}
 		switch what {
 		case clearCache:

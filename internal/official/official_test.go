@@ -533,7 +533,7 @@ func TestTrimsTheCacheBeforeAStart(t *testing.T) {
 	for i := range 4 {
 		fill(t, data, fmt.Sprintf("piece%d", i), 8<<20, i)
 	}
-	s := supervise(t, "engine", data, nil, "--official.extra_flags", "--cache-max-bytes=16777216")
+	s := supervise(t, "engine", data, nil, "--official.extra_flags=--cache-max-bytes=16777216")
 	s.says("engine is ready", 1)
 	for i, want := range []bool{false, false, false, true} {
 		if _, err := os.Stat(filepath.Join(data, "engine-cache", "live", fmt.Sprintf("piece%d", i))); (err == nil) != want {
@@ -560,7 +560,7 @@ func fill(t *testing.T, data, name string, size, minute int) {
 func TestHasTheCacheCleared(t *testing.T) {
 	t.Parallel()
 	data := prepared(t, "")
-	s := supervise(t, "impatient", data, nil, "--official.extra_flags", "--cache-max-bytes=16777216", "--official.cache_interval", "100ms")
+	s := supervise(t, "impatient", data, nil, "--official.extra_flags=--cache-max-bytes=16777216", "--official.cache_interval", "100ms")
 	s.says("engine is ready", 1)
 	viewer, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 	if err != nil {
@@ -587,7 +587,7 @@ func TestHasTheCacheCleared(t *testing.T) {
 func TestClearsTheCacheItself(t *testing.T) {
 	t.Parallel()
 	data := prepared(t, "lazy")
-	s := supervise(t, "impatient", data, nil, "--official.extra_flags", "--cache-max-bytes=16777216", "--official.cache_interval", "100ms", "--official.restart_limit", "0")
+	s := supervise(t, "impatient", data, nil, "--official.extra_flags=--cache-max-bytes=16777216", "--official.cache_interval", "100ms", "--official.restart_limit", "0")
 	s.says("engine is ready", 1)
 	fill(t, data, "piece", 32<<20, 0)
 	s.says("its cache stayed too large", 1)
