@@ -161,7 +161,10 @@ func (e *standInEngine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/test/deaf":
 		close(e.deaf)
-	case "/test/quit":
+	case "/test/quit": // after the answer
+		w.Header().Set("Content-Length", "0")
+		w.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(w).Flush()
 		e.quit <- 3
 	case "/test/say":
 		fmt.Fprintln(os.Stderr, r.URL.Query().Get("line"))
