@@ -1,7 +1,10 @@
 package app
 
 import (
+	"cmp"
+	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,11 +21,13 @@ type observer struct {
 	events *event.Log
 	log    *slog.Logger
 
-	starts   *prometheus.CounterVec // by result
-	first    prometheus.Histogram   // seconds
-	failures *prometheus.CounterVec // by failure
-	switches *prometheus.CounterVec // by seamless
-	refused  *prometheus.CounterVec // by reason
+	starts   *prometheus.CounterVec   // by result
+	first    prometheus.Histogram     // seconds
+	stages   *prometheus.HistogramVec // seconds, by stage
+	waits    *prometheus.HistogramVec // seconds, by stream
+	failures *prometheus.CounterVec   // by failure
+	switches *prometheus.CounterVec   // by seamless
+	refused  *prometheus.CounterVec   // by reason
 	viewers  prometheus.Counter
 	skips    prometheus.Counter
 }
@@ -52,7 +57,17 @@ func newObserver(registry prometheus.Registerer, events *event.Log, log *slog.Lo
 			Buckets: []float64{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 60},
 		}),
 	}
-	registry.MustRegister(o.first)
+	o.stages = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "acequia_stream_start_stage_seconds",
+		Help:    "Time that a stage of a start took, on the engine that plays: engine (a slot), resolve, open, prebuffer, join (the first byte to a viewer).",
+		Buckets: []float64{0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30},
+	}, []string{"stage"})
+	o.waits = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "acequia_viewer_first_byte_seconds",
+		Help:    "Time from a viewer's request to its first byte, by whether the stream was starting or running.",
+		Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30},
+	}, []string{"stream"})
+	registry.MustRegister(o.first, o.stages, o.waits)
 	return o
 }
 
@@ -70,6 +85,11 @@ func (o *observer) observe(e stream.Event) {
 	if e.Err != nil {
 		attrs["err"] = e.Err.Error()
 	}
+	if e.Start != nil {
+		if tries := lost(e.Start); tries != "" {
+			attrs["lost"] = tries
+		}
+	}
 	var message string
 	switch e.Kind {
 	case stream.EventJoined:
@@ -77,13 +97,23 @@ func (o *observer) observe(e stream.Event) {
 		return
 	case stream.EventLeft:
 		return
+	case stream.EventFirstByte:
+		o.firstByte(e)
+		return
 	case stream.EventSkipped:
 		o.skips.Inc()
 		return
 	case stream.EventStarted:
 		o.starts.WithLabelValues("ok").Inc()
 		o.first.Observe(e.After.Seconds())
-		o.log.Info("stream plays", "stream", name, "engine", e.Engine, "after", e.After.Round(time.Millisecond))
+		won, _ := e.Start.Winner()
+		for i, d := range won.Took {
+			if stage := stream.Stage(i); stage != stream.StageJoin {
+				o.stages.WithLabelValues(stage.String()).Observe(d.Seconds())
+			}
+		}
+		attrs["after"], attrs["stages"] = e.After.Round(time.Millisecond).String(), won.Took.String()
+		o.log.Info("stream plays", "stream", name, "engine", e.Engine, "after", e.After.Round(time.Millisecond), "stages", won.Took)
 		message = "The stream plays."
 	case stream.EventFailed:
 		o.starts.WithLabelValues(string(stream.CodeOf(e.Err))).Inc()
@@ -99,6 +129,29 @@ func (o *observer) observe(e stream.Event) {
 		message = "The stream ended."
 	}
 	o.events.Publish(event.Event{Time: time.Now(), Type: "stream." + string(e.Kind), Message: message, Attrs: attrs})
+}
+
+// firstByte measures what a viewer waited for.
+func (o *observer) firstByte(e stream.Event) {
+	if e.Start == nil {
+		o.waits.WithLabelValues("running").Observe(e.After.Seconds())
+		return
+	}
+	o.waits.WithLabelValues("starting").Observe(e.After.Seconds())
+	if won, ok := e.Start.Winner(); ok && e.First {
+		o.stages.WithLabelValues(stream.StageJoin.String()).Observe(won.Took[stream.StageJoin].Seconds())
+	}
+}
+
+// lost tells in one line which attempts of a start did not play, and why.
+func lost(start *stream.Start) string {
+	var tries []string
+	for _, t := range start.Tries {
+		if t.Err != nil {
+			tries = append(tries, fmt.Sprintf("%s in %s: %v", cmp.Or(t.Engine, "no engine"), t.Stage, t.Err))
+		}
+	}
+	return strings.Join(tries, "; ")
 }
 
 func yesNo(b bool) string {

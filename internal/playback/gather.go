@@ -103,7 +103,7 @@ func (s *liveResponse) Flush() error {
 		return s.response.Flush()
 	}
 	if !s.begun {
-		s.begun = true
+		s.start()
 		s.WriteHeader(http.StatusOK)
 		if err := s.control.Flush(); err != nil {
 			return err

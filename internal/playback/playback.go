@@ -70,6 +70,7 @@ func (h *handler) play(w http.ResponseWriter, r *http.Request, want content.Sele
 	}
 	setLiveHeaders(w.Header(), want)
 	sink := newLiveResponse(w, r)
+	sink.begin = func() { setServerTiming(w.Header(), viewer.Waited()) }
 	err = viewer.Relay(ctx, sink)
 	h.log.Debug("viewer done", "content", want, "addr", r.RemoteAddr, "err", err)
 	if !sink.begun {
@@ -94,7 +95,7 @@ func allowAnyOrigin(header http.Header) {
 	header.Set("Access-Control-Allow-Origin", "*")
 	header.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
 	header.Set("Access-Control-Allow-Headers", "Range")
-	header.Set("Access-Control-Expose-Headers", "Accept-Ranges, Content-Length, Content-Range, X-Error-Code")
+	header.Set("Access-Control-Expose-Headers", "Accept-Ranges, Content-Length, Content-Range, Server-Timing, X-Error-Code")
 }
 
 // fileName names the stream for players that show or save it.
@@ -112,12 +113,21 @@ func fileName(want content.Selector) string {
 type response struct {
 	http.ResponseWriter
 	control *http.ResponseController
-	begun   bool // a byte was written, so that the status is out
+	begun   bool   // a byte was written, so that the status is out
+	begin   func() // called before the first byte; may be nil
 }
 
 func (s *response) Write(p []byte) (int, error) {
-	s.begun = true
+	s.start()
 	return s.ResponseWriter.Write(p)
+}
+
+// start notes that the answer begins, once.
+func (s *response) start() {
+	if !s.begun && s.begin != nil {
+		s.begin()
+	}
+	s.begun = true
 }
 
 func (s *response) SetWriteDeadline(t time.Time) error { return s.control.SetWriteDeadline(t) }

@@ -100,8 +100,9 @@ func (h *Hub) Run(ctx context.Context) error {
 // [Viewer.Leave]. The error is an *[Error], or the cause of ctx.
 func (h *Hub) Join(ctx context.Context, want content.Selector, who Client) (*Viewer, error) {
 	var s *Stream
+	asked := time.Now()
 	for {
-		v, target, err := h.place(want, s, who)
+		v, target, err := h.place(want, s, who, asked)
 		if err != nil {
 			h.emit(Event{Kind: EventRefused, Err: err})
 			return nil, err
@@ -137,7 +138,7 @@ func (h *Hub) Join(ctx context.Context, want content.Selector, who Client) (*Vie
 // place attaches who to s, or to the stream of that content when s is nil,
 // started if need be. The viewer is nil when the stream, or one that ends in favour
 // of it, is ending.
-func (h *Hub) place(want content.Selector, s *Stream, who Client) (*Viewer, *Stream, error) {
+func (h *Hub) place(want content.Selector, s *Stream, who Client, asked time.Time) (*Viewer, *Stream, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
@@ -154,11 +155,11 @@ func (h *Hub) place(want content.Selector, s *Stream, who Client) (*Viewer, *Str
 			}
 			return nil, nil, why
 		}
-		v, err := s.attach(who)
+		v, err := s.attach(who, asked)
 		h.work.Go(s.run)
 		return v, s, err
 	}
-	v, err := s.attach(who)
+	v, err := s.attach(who, asked)
 	return v, s, err
 }
 

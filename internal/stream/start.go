@@ -24,6 +24,7 @@ const identifyTimeout = 6 * time.Second
 // result is the outcome of one attempt.
 type result struct {
 	step   step
+	trial  *trial
 	engine string
 	conn   *conn
 	err    error
@@ -62,6 +63,7 @@ func (s *Stream) open(ctx context.Context, not avoid) (*conn, error) {
 		case r := <-results:
 			running--
 			if r.err == nil {
+				r.trial.win()
 				return r.conn, nil
 			}
 			var same *mergedError
@@ -122,7 +124,13 @@ func errorsOf(tried []failed) []error {
 
 // attempt claims a slot, opens a session there and, for live content, waits
 // for its first packets. It returns soon after ctx ends.
-func (s *Stream) attempt(ctx context.Context, st step) result {
+func (s *Stream) attempt(ctx context.Context, st step) (r result) {
+	t := s.newTrial()
+	defer func() {
+		if r.trial = t; r.err != nil {
+			t.lose(r.err)
+		}
+	}()
 	if st.guess {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, guessTimeout, errStartTimeout)
@@ -136,10 +144,11 @@ func (s *Stream) attempt(ctx context.Context, st step) result {
 		}
 		return result{step: st, err: err}
 	}
+	t.on(slot.EngineID)
 	c := &conn{hub: s.hub, slot: slot, opened: time.Now()}
 	s.noteOpening(slot.EngineID, true)
 	defer s.noteOpening(slot.EngineID, false)
-	if err := s.bring(ctx, c, st); err != nil {
+	if err := s.bring(ctx, c, st, t); err != nil {
 		err = causeOf(ctx, err)
 		if !errors.Is(err, errLostRace) && !isMerged(err) {
 			slot.Report(err)
@@ -152,11 +161,12 @@ func (s *Stream) attempt(ctx context.Context, st step) result {
 
 // bring opens c's session and, for live content, its source. When it fails,
 // c is given back.
-func (s *Stream) bring(ctx context.Context, c *conn, st step) error {
+func (s *Stream) bring(ctx context.Context, c *conn, st step, t *trial) error {
 	if err := s.hub.awaitRetired(ctx, c.slot.EngineID, st.as); err != nil {
 		c.slot.Release()
 		return err
 	}
+	t.enter(StageResolve)
 	if owner, err := s.identify(ctx, c.slot.Client, st.as); err != nil || owner != s {
 		c.slot.Release()
 		if err != nil {
@@ -164,6 +174,7 @@ func (s *Stream) bring(ctx context.Context, c *conn, st step) error {
 		}
 		return &mergedError{into: owner}
 	}
+	t.enter(StageOpen)
 	if err := c.open(ctx, st.as); err != nil {
 		return err
 	}
@@ -178,6 +189,7 @@ func (s *Stream) bring(ctx context.Context, c *conn, st step) error {
 	if !c.session.Live {
 		return nil
 	}
+	t.enter(StagePrebuffer)
 	src, err := upstream.Start(ctx, c.slot.Client, c.session, s.hub.cfg.StallTimeout)
 	if err != nil {
 		s.hub.retire(c)

@@ -15,6 +15,7 @@ type Status struct {
 	State    State
 	Engine   string // id of the engine that plays; "" while none does
 	Started  time.Time
+	Start    Start  // how the start went, or goes
 	StatURL  string // the engine's statistics of the session; "" while there is none
 	Switches int    // of engine, since the start
 	Received int64  // bytes from engines, of live content
@@ -27,9 +28,10 @@ type ViewerStatus struct {
 	ID     uint64
 	Client Client
 	Since  time.Time
-	Sent   int64 // bytes
-	Lag    int64 // bytes between its place and the newest; 0 for a file
-	Skips  int64 // times it was too slow and skipped ahead
+	Wait   time.Duration // from its request to its first byte; 0 before that
+	Sent   int64         // bytes
+	Lag    int64         // bytes between its place and the newest; 0 for a file
+	Skips  int64         // times it was too slow and skipped ahead
 }
 
 // Snapshot lists the streams, oldest first.
@@ -60,13 +62,13 @@ func (s *Stream) status() Status {
 	defer s.mu.Unlock()
 	st := Status{
 		Content: s.content, Infohash: s.infohash, State: s.state, Engine: s.engine,
-		Started: s.started, Switches: s.changes,
+		Started: s.started, Start: s.startOf(), Switches: s.changes,
 	}
 	if s.ring != nil {
 		st.Received, st.Buffered = s.ring.End(), s.ring.Size()
 	}
 	for v := range s.viewers {
-		vs := ViewerStatus{ID: v.id, Client: v.client, Since: v.since, Sent: v.sent.Load(), Skips: v.skips.Load()}
+		vs := ViewerStatus{ID: v.id, Client: v.client, Since: v.since, Wait: time.Duration(v.first.Load()), Sent: v.sent.Load(), Skips: v.skips.Load()}
 		if pos := v.pos.Load(); pos > 0 {
 			vs.Lag = max(0, st.Received-pos)
 		}

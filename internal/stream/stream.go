@@ -43,21 +43,25 @@ type Stream struct {
 
 	losses []time.Time // of sources, in the last minute; owned by run
 
-	mu       sync.Mutex // guards what follows; never held across I/O
-	state    State
-	err      error   // why the stream failed; set before ready or done is closed
-	merged   *Stream // the stream that plays the same content, when it was there first
-	infohash string
-	engine   string // id of the engine that plays, "" while none does
-	started  time.Time
-	viewers  map[*Viewer]struct{}
-	idle     *time.Timer
-	since    time.Time      // when the last viewer left, while idle is set
-	ring     *ring.Ring     // set with StateLive
-	file     *file          // set with StateFile
-	packager *packager      // while somebody watches segments
-	changes  int            // of engine, since the start
-	opening  map[string]int // attempts under way, by engine id
+	mu        sync.Mutex // guards what follows; never held across I/O
+	state     State
+	err       error   // why the stream failed; set before ready or done is closed
+	merged    *Stream // the stream that plays the same content, when it was there first
+	infohash  string
+	engine    string // id of the engine that plays, "" while none does
+	started   time.Time
+	viewers   map[*Viewer]struct{}
+	idle      *time.Timer
+	since     time.Time      // when the last viewer left, while idle is set
+	ring      *ring.Ring     // set with StateLive
+	file      *file          // set with StateFile
+	packager  *packager      // while somebody watches segments
+	changes   int            // of engine, since the start
+	trials    []*trial       // of the start, at most mostTries
+	decided   time.Time      // when the start was over; zero before
+	delivered time.Time      // when the first viewer had its first byte; zero before
+	firstByte time.Duration  // from started to then
+	opening   map[string]int // attempts under way, by engine id
 }
 
 // outcome tells, once ready is closed, into which stream s was merged, or why
@@ -93,7 +97,7 @@ func (s *Stream) Name() string { return s.content.String() }
 
 // attach adds a viewer, or returns nil when the stream is ending. The error
 // says that there are too many.
-func (s *Stream) attach(who Client) (*Viewer, error) {
+func (s *Stream) attach(who Client, asked time.Time) (*Viewer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state == StateEnding {
@@ -106,7 +110,7 @@ func (s *Stream) attach(who Client) (*Viewer, error) {
 		s.idle.Stop()
 		s.idle = nil
 	}
-	v := &Viewer{stream: s, id: s.hub.viewerIDs.Add(1), client: who, since: time.Now()}
+	v := &Viewer{stream: s, id: s.hub.viewerIDs.Add(1), client: who, asked: asked, since: time.Now()}
 	s.viewers[v] = struct{}{}
 	return v, nil
 }
@@ -150,7 +154,7 @@ func (s *Stream) run() {
 	case err != nil:
 		s.end(err)
 		close(s.ready)
-		s.hub.emit(Event{Kind: EventFailed, Stream: s, Err: err})
+		s.hub.emit(Event{Kind: EventFailed, Stream: s, Err: err, Start: s.snapshotStart()})
 		return
 	case first == nil: // merged
 		close(s.ready)
@@ -187,9 +191,11 @@ func (s *Stream) decide(state State, c *conn) {
 	}
 	s.engine = c.slot.EngineID
 	s.infohash = c.session.Infohash
+	s.decided = time.Now()
+	start := s.startOf()
 	s.mu.Unlock()
 	close(s.ready)
-	s.hub.emit(Event{Kind: EventStarted, Stream: s, Engine: c.slot.EngineID, After: time.Since(s.started)})
+	s.hub.emit(Event{Kind: EventStarted, Stream: s, Engine: c.slot.EngineID, After: time.Since(s.started), Start: &start})
 }
 
 // setEngine records which engine plays now; "" means none.

@@ -47,9 +47,11 @@ type Viewer struct {
 	stream *Stream
 	id     uint64
 	client Client
-	since  time.Time
+	asked  time.Time // when its request came
+	since  time.Time // when it got its place
 
 	left  sync.Once
+	first atomic.Int64 // nanoseconds from asked to its first byte; 0 before that
 	sent  atomic.Int64 // bytes
 	pos   atomic.Int64 // ring position reached
 	skips atomic.Int64
@@ -173,6 +175,9 @@ func (o *outlet) flush() error {
 		return fmt.Errorf("viewer gone: %w", err)
 	}
 	o.viewer.sent.Add(o.size)
+	if o.size > 0 && o.viewer.first.Load() == 0 {
+		o.viewer.served()
+	}
 	o.began, o.size = false, 0
 	return nil
 }
