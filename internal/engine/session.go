@@ -191,3 +191,15 @@ func (s *Session) release() {
 	defer s.mu.Unlock()
 	s.readers--
 }
+
+// SessionAt returns a session that another program opened on this engine, as
+// far as its statistics are concerned: it can be asked for with [Client.Stat],
+// and neither played nor stopped. Only the path of statURL counts, so that who
+// names it cannot send this client elsewhere.
+func (c *Client) SessionAt(statURL string) (*Session, error) {
+	stat, err := localTarget(statURL, pathStat)
+	if err != nil {
+		return nil, fmt.Errorf("statistics of a session: %w", err)
+	}
+	return &Session{base: c.base, stat: stat, played: true}, nil
+}

@@ -1,9 +1,6 @@
 package pool
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // Refusal says why no engine fits a request.
 type Refusal string
@@ -49,7 +46,7 @@ func (p Policy) takes(e Engine, r Request) bool {
 func plays(e Engine, r Request) bool {
 	return (e.Phase == Ready || e.Phase == Degraded) &&
 		(!r.Official || e.Kind == KindOfficial) &&
-		!slices.Contains(r.Exclude, e.ID)
+		!r.rejects(e.ID)
 }
 
 // better says whether a request goes to a rather than to b, both of which take
@@ -80,7 +77,7 @@ func refusal(o Observed, p Policy, r Request) Refusal {
 		switch {
 		case e.Phase == Failed || e.Phase == Stopping || e.Phase == Draining:
 		case r.Official && e.Kind == KindNative:
-		case slices.Contains(r.Exclude, e.ID):
+		case r.rejects(e.ID):
 			excluded++
 		case !plays(e, r):
 			hopeful++ // starting or being cleaned, or unhealthy and perhaps not for ever
@@ -138,8 +135,8 @@ func unplaced(o Observed, p Policy, fit []Engine) (missing, left int) {
 		case r.plain():
 			plain++
 			continue
-		case r.Official && o.Starts == KindNative:
-			continue
+		case r.Official && o.Starts == KindNative, r.Only != "":
+			continue // no engine that could be started would do
 		}
 		if i := placeFor(r, fit, free); i >= 0 {
 			free[i]--
@@ -155,7 +152,7 @@ func unplaced(o Observed, p Policy, fit []Engine) (missing, left int) {
 // for the request, -1 when there is none.
 func placeFor(r Request, fit []Engine, free []int) int {
 	for i, e := range fit {
-		if free[i] > 0 && (!r.Official || e.Kind != KindNative) && !slices.Contains(r.Exclude, e.ID) {
+		if free[i] > 0 && (!r.Official || e.Kind != KindNative) && !r.rejects(e.ID) {
 			return i
 		}
 	}

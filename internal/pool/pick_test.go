@@ -64,6 +64,7 @@ func TestPick(t *testing.T) {
 		{"not a full one", []pool.Engine{engine("a", pool.Ready, used(2)), engine("b", pool.Ready, used(1))}, pool.Request{}, "b"},
 		{"not one busy opening", []pool.Engine{engine("a", pool.Ready, opening(1)), engine("b", pool.Ready, used(1))}, pool.Request{}, "b"},
 		{"not an excluded one", []pool.Engine{engine("a", pool.Ready), engine("b", pool.Ready, used(1))}, pool.Request{Exclude: []string{"a", "x"}}, "b"},
+		{"the one that is named", []pool.Engine{engine("a", pool.Ready), engine("b", pool.Degraded, used(1))}, pool.Request{Only: "b"}, "b"},
 		{"a healthy one before a degraded one", []pool.Engine{engine("a", pool.Degraded), engine("b", pool.Ready, used(1))}, pool.Request{}, "b"},
 		{"a degraded one before none", []pool.Engine{engine("a", pool.Degraded), engine("b", pool.Ready, used(2))}, pool.Request{}, "a"},
 		{"an official one for a content id", []pool.Engine{engine("a", pool.Ready), engine("b", pool.Ready, official, used(1))}, pool.Request{Official: true}, "b"},
@@ -157,6 +158,7 @@ func drawRequest(t *rapid.T) pool.Request {
 	return pool.Request{
 		Official: rapid.Bool().Draw(t, "official"),
 		Exclude:  rapid.SliceOfN(rapid.SampledFrom([]string{"engine-1", "engine-2", "engine-3"}), 0, 3).Draw(t, "exclude"),
+		Only:     rapid.SampledFrom([]string{"", "", "", "engine-1", "engine-2"}).Draw(t, "only"),
 	}
 }
 
@@ -170,7 +172,7 @@ func TestPickProperties(t *testing.T) {
 		fits := func(e pool.Engine) bool {
 			return (e.Phase == pool.Ready || e.Phase == pool.Degraded) &&
 				e.Used < policy.StreamsPerEngine && e.Opening < policy.OpensPerEngine &&
-				!slices.Contains(r.Exclude, e.ID) && (!r.Official || e.Kind == pool.KindOfficial)
+				!slices.Contains(r.Exclude, e.ID) && (r.Only == "" || r.Only == e.ID) && (!r.Official || e.Kind == pool.KindOfficial)
 		}
 		id, why := pool.Pick(o, policy, r)
 		i := slices.IndexFunc(o.Engines, func(e pool.Engine) bool { return e.ID == id })

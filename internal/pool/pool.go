@@ -6,7 +6,10 @@
 // functions are safe for concurrent use and keep nothing they are given.
 package pool
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Phase is what an engine is good for right now.
 type Phase string
@@ -186,7 +189,14 @@ type Request struct {
 	// Exclude lists the engines that must not be chosen, by id: those on which
 	// the content has already failed.
 	Exclude []string
+	// Only names the one engine that will do; empty where any may.
+	Only string
 }
 
 // plain says that any engine will do.
-func (r Request) plain() bool { return !r.Official && len(r.Exclude) == 0 }
+func (r Request) plain() bool { return !r.Official && len(r.Exclude) == 0 && r.Only == "" }
+
+// rejects says that the request is not for the engine.
+func (r Request) rejects(id string) bool {
+	return r.Only != "" && r.Only != id || slices.Contains(r.Exclude, id)
+}

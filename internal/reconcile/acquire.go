@@ -19,6 +19,8 @@ type Request struct {
 	Official bool
 	// Exclude lists the ids of engines on which it has failed already.
 	Exclude []string
+	// Only is the id of the one engine that will do; empty where any may.
+	Only string
 	// Wait bounds the wait for a slot, beside the context; 0 does not.
 	Wait time.Duration
 }
@@ -59,7 +61,7 @@ type result struct {
 }
 
 func (w *waiter) want() pool.Request {
-	return pool.Request{Official: w.request.Official, Exclude: w.request.Exclude}
+	return pool.Request{Official: w.request.Official, Exclude: w.request.Exclude, Only: w.request.Only}
 }
 
 // Acquire claims a slot on the engine that suits the request best. Where none
@@ -146,7 +148,7 @@ func (p *Pool) claim(now time.Time, m *member, r Request) *Slot {
 func (p *Pool) dispatch(now time.Time) {
 	stuck := false // a request that any engine would suit found none
 	p.waiters = slices.DeleteFunc(p.waiters, func(w *waiter) bool {
-		plain := !w.request.Official && len(w.request.Exclude) == 0
+		plain := !w.request.Official && len(w.request.Exclude) == 0 && w.request.Only == ""
 		if plain && stuck {
 			return false
 		}
