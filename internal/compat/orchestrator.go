@@ -261,10 +261,10 @@ func (o *Orchestrator) Status(w http.ResponseWriter, _ *http.Request) {
 	}
 	for _, e := range snapshot.Engines {
 		s.Engines.Total++
-		switch {
-		case e.Phase == pool.Ready:
+		switch e.Phase {
+		case pool.Ready:
 			s.Engines.Healthy++
-		case e.Phase == pool.Degraded || e.Phase == pool.Unhealthy:
+		case pool.Degraded, pool.Unhealthy:
 			s.Engines.Unhealthy++
 		}
 		if takes(e) {
