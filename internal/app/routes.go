@@ -1,36 +1,121 @@
 package app
 
 import (
+	"errors"
 	"io"
+	"math"
 	"net/http"
+	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/acequia-tv/acequia/internal/api"
+	"github.com/acequia-tv/acequia/internal/auth"
 	"github.com/acequia-tv/acequia/internal/compat"
+	"github.com/acequia-tv/acequia/internal/message"
 	"github.com/acequia-tv/acequia/internal/playback"
 	"github.com/acequia-tv/acequia/internal/telemetry"
 )
 
-// routes is every address that the server answers on.
-func (s *server) routes(registry *prometheus.Registry) http.Handler {
-	mux := http.NewServeMux()
+// access is who may ask for a route.
+type access string
+
+const (
+	forPlayers    access = "players"    // by auth.playback
+	byCapability  access = "capability" // whoever was told the address, which cannot be guessed
+	forMonitoring access = "monitoring" // by auth.metrics
+	forAdmins     access = "admins"
+	forAnyone     access = "anyone" // health, and where a person lands
+	byItself      access = "itself" // the API decides per route of its own
+)
+
+// route is one address that the server answers on.
+type route struct {
+	pattern string
+	access  access
+	handler http.Handler
+}
+
+// routes is every address that the server answers on. There is no other place
+// for one, so that none is without an access.
+func (s *server) routes(registry *prometheus.Registry) []route {
 	play := playback.New(s.hub, s.log)
-	mux.Handle("/ace/getstream", play)
-	mux.Handle("/ace/getstream/{$}", play)
 	segments := playback.NewHLS(s.hub, s.log)
-	mux.HandleFunc("/ace/manifest.m3u8", segments.Manifest)
-	mux.HandleFunc("/ace/hls/{session}/{name}", segments.Session)
-	mux.Handle("GET /ace/status", compat.AcexyStatus(s.hub))
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.Handle("GET /metrics", telemetry.MetricsHandler(registry, s.log))
-	if s.cfg.Debug.Pprof {
-		mux.Handle(telemetry.ProfilePath, telemetry.ProfileHandler())
+	all := []route{
+		{"/ace/getstream", forPlayers, play},
+		{"/ace/getstream/{$}", forPlayers, play},
+		{"/ace/manifest.m3u8", forPlayers, http.HandlerFunc(segments.Manifest)},
+		{"/ace/hls/{session}/{name}", byCapability, http.HandlerFunc(segments.Session)},
+		{"GET /ace/status", forPlayers, compat.AcexyStatus(s.hub)},
+		{"GET /livez", forAnyone, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })},
+		{"GET /readyz", forAnyone, http.HandlerFunc(s.readyz)},
+		{"GET /metrics", forMonitoring, telemetry.MetricsHandler(registry, s.log)},
+		{api.Prefix + "/", byItself, s.api},
+		{"GET /{$}", forAnyone, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			say(w, http.StatusOK, "Acequia is running. Play /ace/getstream?id=<content id> or ?infohash=<infohash>.")
+		})},
 	}
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		say(w, http.StatusOK, "Acequia is running. Play /ace/getstream?id=<content id> or ?infohash=<infohash>.")
-	})
+	if s.cfg.Debug.Pprof {
+		all = append(all, route{telemetry.ProfilePath, forAdmins, telemetry.ProfileHandler()})
+	}
+	return all
+}
+
+// mux joins the routes, each behind its access.
+func (s *server) mux(routes []route) http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range routes {
+		mux.Handle(r.pattern, s.guarded(r))
+	}
 	return mux
+}
+
+// guarded lets pass who may ask for a route, and answers the others in one
+// line in their language.
+func (s *server) guarded(to route) http.Handler {
+	admit := map[access]func(*http.Request) error{
+		forPlayers:    s.guard.AdmitPlayback,
+		forMonitoring: s.guard.AdmitMetrics,
+		forAdmins: func(r *http.Request) error {
+			_, err := s.guard.Admit(r, auth.Admin)
+			return err
+		},
+	}[to.access]
+	if admit == nil {
+		return to.handler
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// What a browser asks before the request proper carries no key.
+		if err := admit(r); err != nil && r.Method != http.MethodOptions {
+			s.refuse(w, r, err)
+			return
+		}
+		to.handler.ServeHTTP(w, r)
+	})
+}
+
+// refuse answers who may not ask.
+func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	denied, ok := errors.AsType[*auth.Denied](err)
+	status, key := http.StatusUnauthorized, message.APIStore
+	switch {
+	case !ok:
+		s.log.Warn("a key cannot be looked up", "err", err)
+		status = http.StatusServiceUnavailable
+	case denied.Reason == auth.Forbidden, denied.Reason == auth.CrossOrigin:
+		status = http.StatusForbidden
+	case denied.Reason == auth.TooMany:
+		status = http.StatusTooManyRequests
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(denied.RetryAfter.Seconds()))))
+	default:
+		// What asks a person for a name and a password takes a key as password.
+		w.Header().Set("WWW-Authenticate", `Basic realm="Acequia: any name, and a key as password", charset="UTF-8"`)
+	}
+	if ok {
+		key = message.Key("api." + string(denied.Reason))
+		w.Header().Set("X-Error-Code", string(denied.Reason))
+	}
+	say(w, status, message.Text(message.Preferred(r.Header.Get("Accept-Language")), key))
 }
 
 // readyz answers 200 once playback can be served: an engine takes it.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -10,9 +11,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/acequia-tv/acequia/internal/api"
+	"github.com/acequia-tv/acequia/internal/auth"
 	"github.com/acequia-tv/acequia/internal/cli"
 	"github.com/acequia-tv/acequia/internal/config"
 	"github.com/acequia-tv/acequia/internal/event"
@@ -22,6 +26,7 @@ import (
 	"github.com/acequia-tv/acequia/internal/provider/native"
 	"github.com/acequia-tv/acequia/internal/provider/static"
 	"github.com/acequia-tv/acequia/internal/reconcile"
+	"github.com/acequia-tv/acequia/internal/store"
 	"github.com/acequia-tv/acequia/internal/stream"
 	"github.com/acequia-tv/acequia/internal/telemetry"
 )
@@ -47,7 +52,11 @@ type server struct {
 	cfg      config.Config
 	log      *slog.Logger
 	listener net.Listener
+	boot     string // names this run of the process
 	events   *event.Log
+	store    *store.Store
+	guard    *auth.Guard
+	api      *api.API
 	pool     *reconcile.Pool
 	hub      *stream.Hub
 	handler  http.Handler
@@ -59,24 +68,35 @@ type server struct {
 // close must follow.
 func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 	cfg, log := inv.Config, inv.Log
-	s := &server{cfg: cfg, log: log}
+	s := &server{cfg: cfg, log: log, boot: strings.ToLower(rand.Text()[:8]), events: event.NewLog(keptEvents)}
 	var err error
 	if s.listener, err = listenOn(ctx, cfg.Listen); err != nil {
 		return nil, err
+	}
+	if s.store, err = openStore(ctx, cfg, s.events, log); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	if s.guard, err = openGuard(ctx, cfg.Auth, s.store, log); err != nil {
+		return nil, errors.Join(err, s.close())
 	}
 	engines, err := s.openProvider()
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	registry := telemetry.NewRegistry(inv.Build)
-	s.events = event.NewLog(keptEvents)
 	s.pool = reconcile.New(reconcile.Config{
 		Provider: engines, Probe: probe, Events: s.events, Log: log, Policy: poolPolicy(cfg.Pool),
 	})
 	watch := newObserver(registry, s.events, log)
-	s.hub = stream.NewHub(streamConfig(cfg.Playback), poolEngines{s.pool}, log, watch.observe)
+	streams := streamConfig(cfg.Playback)
+	streams.Knowledge = s.store.Names()
+	s.hub = stream.NewHub(streams, poolEngines{s.pool}, log, watch.observe)
 	registry.MustRegister(poolCollector{s.pool}, hubCollector{s.hub})
-	s.handler = s.routes(registry)
+	s.api = api.New(api.Deps{
+		Guard: s.guard, Vault: s.store, Pool: s.pool, Streams: s.hub, Events: s.events, History: s.store,
+		Log: log, Build: inv.Build, Boot: s.boot, Started: time.Now(),
+	})
+	s.handler = s.mux(s.routes(registry))
 	return s, nil
 }
 
@@ -150,6 +170,8 @@ func (s *server) runThen(ctx context.Context, ready func()) error {
 	stop := context.AfterFunc(ctx, func() { s.stopping.Store(true) })
 	defer stop()
 	err := runAll(ctx, s.cfg.ShutdownTimeout, s.log,
+		part{"store", s.store.Run},
+		part{"history", func(ctx context.Context) error { return keepEvents(ctx, s.events, s.store, s.boot) }},
 		part{"pool", s.pool.Run},
 		part{"http", serveHTTP(s.listener, s.handler, s.log)},
 		part{"streams", s.hub.Run},
@@ -182,11 +204,16 @@ func (s *server) greet(ctx context.Context, ready func()) error {
 
 func (s *server) close() error {
 	s.listener.Close()
-	if s.provider == nil {
-		return nil
+	var errs []error
+	if s.provider != nil {
+		if err := s.provider.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("stop the engines: %w", err))
+		}
 	}
-	if err := s.provider.Close(); err != nil {
-		return fmt.Errorf("stop the engines: %w", err)
+	if s.store != nil {
+		if err := s.store.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close the database: %w", err))
+		}
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -37,8 +37,9 @@ var layers = []struct {
 	{name: "contracts", packages: []string{"engine/enginetest", "provider/providertest", "native/vod/vodtest", "telemetry/telemetrytest", "hls/hlstest"}},
 	{name: "machinery", within: true, packages: []string{
 		"upstream", "stream", "reconcile", "provider/...", "native", "native/...", "demo", "official",
+		"auth", "store",
 	}},
-	{name: "surfaces", within: true, packages: []string{"playback", "compat", "native/api", "cli"}},
+	{name: "surfaces", within: true, packages: []string{"playback", "compat", "native/api", "cli", "api", "live"}},
 	{name: "composition", packages: []string{"app"}},
 }
 
@@ -56,6 +57,9 @@ var vendors = map[string][]string{
 	"github.com/alecthomas/kong":          {"cli"},
 	"github.com/prometheus/client_golang": {"telemetry", "app", "native", "official"},
 	"github.com/lmittmann/tint":           {"telemetry"},
+	"github.com/danielgtaylor/huma":       {"api"},
+	"modernc.org/sqlite":                  {"store"},
+	"golang.org/x/crypto":                 {"auth"},
 	"github.com/asticode/go-astits":       {},
 	"github.com/rogpeppe/go-internal":     {},
 	"pgregory.net/rapid":                  {},

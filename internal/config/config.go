@@ -16,6 +16,7 @@
 //	min, max the bounds, both allowed themselves
 //	format   the form of the text or of each item; see formats
 //	secret   "true" keeps the value out of print and adds NAME_file
+//	reload   "true" where a running server takes a new value at once
 //
 // One walk over those tags ([Keys]) feeds the loader, the checks, the printed
 // settings, the reference and the JSON schema, so that they cannot disagree.
@@ -46,6 +47,7 @@ type Config struct {
 	Data            string        `yaml:"data" auto:"/config where it exists and is writable (a container), else $XDG_DATA_HOME/acequia, else ~/.local/share/acequia" doc:"Directory for everything kept on disk. A file acequia.yaml in it is the settings file unless --config names another."`
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"10s" min:"0s" max:"10m" doc:"How long an orderly stop may take before what is left is cut off. 0 cuts at once."`
 
+	Auth     Auth     `yaml:"auth" doc:"Who may do what. The admin API and the dashboard always need a key or a login; these settings say which, and who may play."`
 	Log      Log      `yaml:"log" doc:"What is logged, and how."`
 	Debug    Debug    `yaml:"debug" doc:"Looking inside a running process."`
 	Pool     Pool     `yaml:"pool" doc:"The engines kept ready."`
@@ -55,9 +57,32 @@ type Config struct {
 	Official Official `yaml:"official" doc:"The official engine that acequia engine --official runs, besides engine.http_port, https_port, p2p_port, bind_all, cache_limit, internal_buffering, upload_limit and download_limit, which both kinds of engine have."`
 }
 
+// Values of auth.playback and auth.metrics.
+const (
+	AccessOpen = "open"
+	AccessLAN  = "lan"
+	AccessKey  = "key"
+)
+
+// Auth says who may do what.
+type Auth struct {
+	AdminPassword    string        `yaml:"admin_password" secret:"true" format:"password" doc:"Password of the user admin. Without it one is made at the first start and shown once in the log; acequia auth password makes another."`
+	AdminKey         string        `yaml:"admin_key" secret:"true" format:"api_key" doc:"A key that may do everything, for programs. More keys are made with acequia auth key add."`
+	OperateKey       string        `yaml:"operate_key" secret:"true" format:"api_key" doc:"A key that may see everything and act on engines, streams and viewers."`
+	ReadKey          string        `yaml:"read_key" secret:"true" format:"api_key" doc:"A key that may see everything and change nothing; for monitoring."`
+	PlaybackKey      string        `yaml:"playback_key" secret:"true" format:"api_key" doc:"A key that may play and nothing else; goes into the address as token=KEY."`
+	Playback         string        `yaml:"playback" default:"lan" enum:"open,lan,key" reload:"true" doc:"Who plays without a key: open is everybody, lan is this machine and the local network (private, loopback and link-local addresses), key is nobody."`
+	PlaybackNetworks []string      `yaml:"playback_networks" format:"network" reload:"true" doc:"More networks (CIDR or addresses) that play without a key under auth.playback lan, such as 100.64.0.0/10 for a VPN."`
+	Metrics          string        `yaml:"metrics" default:"lan" enum:"open,lan,key" reload:"true" doc:"Who reads /metrics without a key, in the words of auth.playback. With a key it takes one that may read."`
+	TrustedNetworks  []string      `yaml:"trusted_networks" format:"network" reload:"true" doc:"Networks (CIDR or addresses) that use the admin API and the dashboard without a login, with the rights of auth.trusted_scope. None by default: everybody there is admin."`
+	TrustedScope     string        `yaml:"trusted_scope" default:"admin" enum:"read,operate,admin" reload:"true" doc:"What auth.trusted_networks may do."`
+	TrustedProxies   []string      `yaml:"trusted_proxies" format:"network" reload:"true" doc:"Reverse proxies (CIDR or addresses) that tell in X-Forwarded-For whom they speak for. Requests through any other proxy count as coming from outside the local network."`
+	Session          time.Duration `yaml:"session" default:"720h" min:"5m" max:"8760h" reload:"true" doc:"How long a login lasts."`
+}
+
 // Log says what is logged and in which form.
 type Log struct {
-	Level  string `yaml:"level" default:"info" enum:"debug,info,warn,error" doc:"The least important level that is logged."`
+	Level  string `yaml:"level" default:"info" enum:"debug,info,warn,error" reload:"true" doc:"The least important level that is logged."`
 	Format string `yaml:"format" default:"auto" enum:"auto,text,json" doc:"text for people, json for collectors; auto writes text on a terminal and json elsewhere."`
 }
 

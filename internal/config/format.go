@@ -22,6 +22,9 @@ var formats = map[string]format{
 	"optional_listen": {"host:port to listen on, or nothing", checkOptionalListen},
 	"ip":              {"IP address", checkIP},
 	"engine_url":      {"http://host:port", checkEngineURL},
+	"network":         {"network, as 10.0.0.0/8, or address", checkNetwork},
+	"password":        {"text of 8 to 1024 bytes", checkPassword},
+	"api_key":         {"text of 16 to 1024 letters, digits and signs without blanks", checkAPIKey},
 }
 
 func checkListen(text string) error {
@@ -53,6 +56,38 @@ func checkHostPort(text string) error {
 func checkIP(text string) error {
 	if _, err := netip.ParseAddr(text); err != nil && text != "" {
 		return fmt.Errorf("%q is not an IP address: write one like 127.0.0.1 or ::1", text)
+	}
+	return nil
+}
+
+func checkNetwork(text string) error {
+	if _, err := netip.ParseAddr(text); err == nil {
+		return nil
+	}
+	if _, err := netip.ParsePrefix(text); err != nil {
+		return fmt.Errorf("%q is not a network: write one like 192.168.1.0/24 or fd00::/8, or an address", text)
+	}
+	return nil
+}
+
+func checkPassword(text string) error {
+	if text != "" && (len(text) < 8 || len(text) > 1024) {
+		return errors.New("a password has 8 to 1024 bytes")
+	}
+	return nil
+}
+
+func checkAPIKey(text string) error {
+	if text == "" {
+		return nil
+	}
+	if len(text) < 16 || len(text) > 1024 {
+		return errors.New("a key has 16 to 1024 bytes: make one with, for example, openssl rand -hex 20")
+	}
+	for _, c := range []byte(text) {
+		if c <= ' ' || c > '~' {
+			return errors.New("a key has no blanks and no letters beyond ASCII")
+		}
 	}
 	return nil
 }

@@ -39,6 +39,7 @@ type Key struct {
 	Max     string   `json:"max,omitempty"`
 	Format  string   `json:"format,omitempty"` // a name in formats
 	Secret  bool     `json:"secret,omitempty"`
+	Reload  bool     `json:"reload,omitempty"` // a running server takes a new value at once
 
 	index []int // of the field in the tree
 }
@@ -124,6 +125,7 @@ func newKey(name string, field reflect.StructField, index []int) Key {
 		Max:     field.Tag.Get("max"),
 		Format:  field.Tag.Get("format"),
 		Secret:  field.Tag.Get("secret") == "true",
+		Reload:  field.Tag.Get("reload") == "true",
 		index:   index,
 	}
 	if enum := field.Tag.Get("enum"); enum != "" {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -59,7 +60,12 @@ type Settings struct {
 	File   string // the settings file read, or empty
 
 	origins map[string]Origin
+	base    layers
+	src     Sources
 }
+
+// layers are what the sources say, before it is put together.
+type layers struct{ file, aliases, environment, flags []assignment }
 
 // Origin says where the value of a key came from.
 func (s *Settings) Origin(key string) Origin { return s.origins[key] }
@@ -75,8 +81,47 @@ func Load(src Sources) (*Settings, error) {
 	if err := validate(&settings.Config, l.origins); err != nil {
 		return nil, err
 	}
-	settings.File, settings.origins = file, l.origins
+	settings.File, settings.origins, settings.base, settings.src = file, l.origins, l.base, src
 	return settings, nil
+}
+
+// With returns the settings with those that were changed while the server ran,
+// texts by key, in place of whatever changes were in s. They override the file,
+// and the environment and flags override them. The error is [*InvalidError].
+func (s *Settings) With(stored map[string]string) (*Settings, error) {
+	changed := &Settings{File: s.File, base: s.base, src: s.src}
+	l := &loader{tree: configTree, src: s.src, root: reflect.ValueOf(&changed.Config).Elem(), base: s.base}
+	var values []assignment
+	for _, key := range slices.Sorted(maps.Keys(stored)) {
+		a := assignment{name: key, text: stored[key], origin: Origin{Layer: Stored}}
+		k, ok := l.tree.find(key)
+		if !ok {
+			k, ok = l.tree.findSecretFile(key)
+		}
+		if ok && k.Secret {
+			l.problems.add(key, a.origin, "", errors.New("a secret is set by file, environment or flag only"))
+			continue
+		}
+		values = append(values, a)
+	}
+	l.stack(values)
+	if err := l.problems.err(); err != nil {
+		return nil, err
+	}
+	if err := validate(&changed.Config, l.origins); err != nil {
+		return nil, err
+	}
+	changed.origins = l.origins
+	return changed, nil
+}
+
+// Text is the value of a key as a person writes it, empty for a secret.
+func (s *Settings) Text(key string) string {
+	k, ok := configTree.find(key)
+	if !ok || k.Secret {
+		return ""
+	}
+	return k.text(k.get(reflect.ValueOf(s.Config)))
 }
 
 // assignment is one value that one source gives to one name.
@@ -93,6 +138,7 @@ type loader struct {
 	tree     *tree
 	src      Sources
 	root     reflect.Value
+	base     layers
 	origins  map[string]Origin
 	problems problems
 }
@@ -101,19 +147,26 @@ type loader struct {
 // name of the file read. A value that cannot be read is a problem even where a
 // stronger layer overrides it.
 func (l *loader) load() (string, error) {
-	l.origins = make(map[string]Origin)
-	aliases, environment, flags := l.aliases(), l.environment(), l.flags()
-	name, data := l.file(l.dataBeforeFile(environment, flags))
-	l.defaults()
+	l.base.aliases, l.base.environment, l.base.flags = l.aliases(), l.environment(), l.flags()
+	name, data := l.file(l.dataBeforeFile(l.base.environment, l.base.flags))
 	if name != "" {
 		assignments, found := readYAML(l.tree, name, data)
 		l.problems = append(l.problems, found...)
-		l.apply(assignments)
+		l.base.file = assignments
 	}
-	l.apply(aliases)
-	l.apply(environment)
-	l.apply(flags)
+	l.stack(nil)
 	return name, l.problems.err()
+}
+
+// stack puts the layers on each other.
+func (l *loader) stack(stored []assignment) {
+	l.origins = make(map[string]Origin)
+	l.defaults()
+	l.apply(l.base.file)
+	l.apply(stored)
+	l.apply(l.base.aliases)
+	l.apply(l.base.environment)
+	l.apply(l.base.flags)
 }
 
 // dataBeforeFile is the data directory as far as the file has no say in it,

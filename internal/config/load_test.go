@@ -48,6 +48,10 @@ func TestLoadDefaults(t *testing.T) {
 	}
 	want := Config{
 		Listen: ":6878", Data: "/home/ana/.local/share/acequia", ShutdownTimeout: 10 * time.Second,
+		Auth: Auth{
+			Playback: "lan", PlaybackNetworks: []string{}, Metrics: "lan", TrustedNetworks: []string{}, TrustedScope: "admin",
+			TrustedProxies: []string{}, Session: 30 * 24 * time.Hour,
+		},
 		Log:    Log{Level: "info", Format: "auto"},
 		Pool:   Pool{Provider: "auto", Min: 2, Max: 6, StreamsPerEngine: 2, StartTimeout: time.Minute},
 		Static: Static{Engines: []string{}},

@@ -20,7 +20,8 @@ func drawText(t *rapid.T, label string) string {
 	).Draw(t, label)
 }
 
-// drawConfig draws a value for every key, within its bounds.
+// drawConfig draws a value for every key, within its bounds, but for secrets,
+// which are not printed.
 func drawConfig(t *rapid.T) Config {
 	var c Config
 	root := reflect.ValueOf(&c).Elem()

@@ -13,6 +13,7 @@ type Layer int
 const (
 	Default Layer = iota
 	File
+	Stored // changed while the server ran
 	Environment
 	Flags
 )
@@ -32,6 +33,8 @@ func (o Origin) String() string {
 			return fmt.Sprintf("%s:%d", o.Name, o.Line)
 		}
 		return o.Name
+	case Stored:
+		return "changed in Acequia"
 	case Environment:
 		return "environment " + o.Name
 	case Flags:

@@ -15,6 +15,9 @@ environment, ` + "`--pool.min`" + ` on the command line. The command line overri
 overrides the file, which overrides the defaults. ` + "`acequia config print`" + ` shows every value and where it
 comes from; ` + "`acequia config check`" + ` says what is wrong.
 
+A running server changes settings through its API too, and keeps what was changed there. Such a value overrides the file,
+and the environment and the command line override it. Where nothing else is said it counts from the next start.
+
 **The file** is YAML. It is the one of ` + "`--config`" + `, or else of ` + "`ACEQUIA_CONFIG`" + `, or else ` + "`acequia.yaml`" + ` in the
 data directory if there is one. A key that does not exist is an error, in all three places.
 
@@ -65,6 +68,9 @@ func (k Key) writeReference(out *strings.Builder) {
 	fmt.Fprintf(out, "- Type: %s\n", k.describeKind())
 	fmt.Fprintf(out, "- Default: %s\n", k.describeDefault())
 	fmt.Fprintf(out, "- Environment: `%s`\n", k.Env())
+	if k.Reload {
+		out.WriteString("- Changes through the API: at once\n")
+	}
 	if k.Secret {
 		fmt.Fprintf(out, "- Secret: never printed. `%s%s`, `%s%s` and `%s%s` name a file that holds it.\n",
 			k.Name, fileSuffix, k.Env(), strings.ToUpper(fileSuffix), k.Flag(), fileSuffix)

@@ -32,6 +32,9 @@ func (v *validator) values(t *tree, root reflect.Value) {
 		err := key.check(key.get(root))
 		if err != nil && key.Secret {
 			err = errors.New("not a value of this key (it is secret and not shown)")
+			if f, ok := formats[key.Format]; ok {
+				err = fmt.Errorf("%w: it takes a %s", err, f.doc)
+			}
 		}
 		v.problems.add(key.Name, v.origins[key.Name], "", err)
 	}

@@ -22,7 +22,7 @@ const (
 	PlayMemory    Key = "play.memory_limit"
 )
 
-var catalogue = map[Key]struct{ en, es string }{
+var catalogue = map[Key]texts{
 	PlayNotFound: {
 		"The engines cannot find this content: the id is wrong, or nobody shares it now.",
 		"Los motores no encuentran este contenido: el id es incorrecto o nadie lo comparte ahora.",

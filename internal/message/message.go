@@ -21,10 +21,13 @@ const (
 // Key names a sentence.
 type Key string
 
+// texts is one sentence in each language.
+type texts struct{ en, es string }
+
 // Text returns the sentence of a key. An unknown key is returned as it is:
 // a word that says little is better than none.
 func Text(lang Lang, key Key) string {
-	s, ok := catalogue[key]
+	s, ok := sentence(key)
 	if !ok {
 		return string(key)
 	}
@@ -32,6 +35,15 @@ func Text(lang Lang, key Key) string {
 		return s.es
 	}
 	return s.en
+}
+
+// sentence finds a key in the catalogue, which is kept in parts.
+func sentence(key Key) (texts, bool) {
+	s, ok := catalogue[key]
+	if !ok {
+		s, ok = apiCatalogue[key]
+	}
+	return s, ok
 }
 
 // Preferred picks the language that an Accept-Language header likes best
