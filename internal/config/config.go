@@ -97,7 +97,22 @@ type Pool struct {
 	Min              int           `yaml:"min" default:"2" min:"0" max:"1000" doc:"Engines kept ready with nobody watching."`
 	Max              int           `yaml:"max" default:"6" min:"1" max:"1000" doc:"Most engines at any time."`
 	StreamsPerEngine int           `yaml:"streams_per_engine" default:"2" min:"1" max:"1000" doc:"Most streams on one engine at a time."`
+	OpensPerEngine   int           `yaml:"opens_per_engine" default:"2" min:"1" max:"1000" doc:"Most contents being opened on one engine at a time. Engines have been seen to hang when many are."`
+	Spare            int           `yaml:"spare" default:"0" min:"0" max:"1000" doc:"Streams for which there is always room on a ready engine, beyond those that play. Engines are started beforehand to keep it so."`
+	LookAhead        int           `yaml:"look_ahead" default:"1" min:"0" max:"1000" doc:"The same, only while somebody is watching: the next one to sit down does not wait for an engine to start."`
+	Wait             time.Duration `yaml:"wait" default:"10s" min:"0s" max:"5m" doc:"How long a playback waits for room on an engine before it is refused."`
 	StartTimeout     time.Duration `yaml:"start_timeout" default:"60s" min:"1s" max:"1h" doc:"How long a new engine may take to become ready before it is given up."`
+	IdleTTL          time.Duration `yaml:"idle_ttl" default:"5m" min:"0s" max:"168h" doc:"How long an engine that is not needed must be unused before it is stopped."`
+	Cooldown         time.Duration `yaml:"cooldown" default:"1m" min:"0s" max:"24h" doc:"How long after the start of an engine none is stopped for being idle."`
+	DrainTimeout     time.Duration `yaml:"drain_timeout" default:"5m" min:"0s" max:"24h" doc:"How long an engine that somebody removes may keep the streams that cannot move elsewhere. 0 waits for them."`
+	UnhealthyTTL     time.Duration `yaml:"unhealthy_ttl" default:"15s" min:"0s" max:"1h" doc:"How long an engine may not answer, after that was noticed, before it is replaced."`
+	DegradedTTL      time.Duration `yaml:"degraded_ttl" default:"1m" min:"0s" max:"24h" doc:"How long an engine on which contents fail must be unused before it is replaced."`
+	MaxAge           time.Duration `yaml:"max_age" default:"24h" min:"0s" max:"8760h" doc:"An unused engine older than this is replaced, since engines grow and slow down with time. 0 lets them grow old."`
+	MaxMemory        Size          `yaml:"max_memory" default:"0" doc:"An unused engine with this much memory in use is replaced, where the provider can measure it. 0 leaves that to the limit of its container, of which nine tenths count."`
+	MaxCache         Size          `yaml:"max_cache" default:"8GiB" doc:"An unused engine whose cache is this large has it cleared, or is replaced. 0 lets caches grow."`
+	Inspect          time.Duration `yaml:"inspect" default:"30s" min:"1s" max:"1h" doc:"How often engines are looked at for their network, cache, memory and leftovers."`
+	Quarantine       time.Duration `yaml:"quarantine" default:"10m" min:"0s" max:"24h" doc:"How long content is kept away from engines after pool.quarantine_after of them died while it was playing."`
+	QuarantineAfter  int           `yaml:"quarantine_after" default:"3" min:"0" max:"1000" doc:"How many engines must have died with the same content playing. 0 keeps nothing away."`
 }
 
 // Static names engines that somebody else runs.

@@ -29,6 +29,7 @@ type Stat struct {
 	// which is another than [Session].ID once that was superseded.
 	SessionID string
 	LivePos   *LivePos // of a live session that plays; else nil
+	CacheUsed int64    // bytes of the engine's cache, of all sessions; 0 where it does not tell
 }
 
 // LivePos is where a live session stands.
@@ -78,6 +79,10 @@ func parseStat(raw json.RawMessage) (Stat, error) {
 		Infohash   text            `json:"infohash"`
 		SessionID  text            `json:"playback_session_id"`
 		LivePos    json.RawMessage `json:"livepos"`
+		Cache      *struct {
+			Active   number `json:"active_inuse"`
+			Inactive number `json:"inactive_inuse"`
+		} `json:"disk_cache_stats"`
 	}
 	if err := json.Unmarshal(raw, &r); err != nil {
 		return Stat{}, fmt.Errorf("statistics: %w", err)
@@ -86,6 +91,9 @@ func parseStat(raw json.RawMessage) (Stat, error) {
 		Status: string(r.Status), Message: string(r.Message), Progress: int(r.Progress), Peers: int(r.Peers),
 		SpeedDown: int(r.SpeedDown), SpeedUp: int(r.SpeedUp), Downloaded: int64(r.Downloaded), Uploaded: int64(r.Uploaded),
 		SessionID: string(r.SessionID),
+	}
+	if r.Cache != nil {
+		st.CacheUsed = int64(r.Cache.Active) + int64(r.Cache.Inactive)
 	}
 	// Not every engine repeats the infohash, and it is known from the open.
 	st.Infohash, _ = infohash(string(r.Infohash))

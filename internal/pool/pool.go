@@ -73,9 +73,10 @@ type Wear struct {
 	Outdated string
 	// Leftover says what it was found doing though nobody plays anything on it;
 	// "" when nothing. Sessions of an earlier process are what it may be.
-	Leftover string
-	Memory   int64 // bytes in use; negative when not known
-	Cache    int64 // bytes of its cache; negative when not known
+	Leftover    string
+	Memory      int64 // bytes in use; negative when not known
+	MemoryLimit int64 // bytes that it may use; 0 without a limit
+	Cache       int64 // bytes of its cache; negative when not known
 	// MeasuredAt is when Memory and Cache were measured.
 	MeasuredAt time.Time
 	// Cleanable says that its cache can be emptied while it runs; CleanedAt is

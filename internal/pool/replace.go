@@ -14,7 +14,7 @@ func (p Policy) worn(e Engine, now time.Time) (c Cause, worn bool) {
 		return Outdated, true
 	case w.Leftover != "":
 		return Leftover, true
-	case p.MaxMemory > 0 && w.Memory >= p.MaxMemory:
+	case p.memoryFull(w):
 		return MemoryFull, true
 	case p.MaxCache > 0 && w.Cache >= p.MaxCache && p.uncleanable(e):
 		return CacheFull, true
@@ -22,6 +22,12 @@ func (p Policy) worn(e Engine, now time.Time) (c Cause, worn bool) {
 		return TooOld, true
 	}
 	return "", false
+}
+
+// memoryFull says whether the engine uses so much memory that it may soon be
+// ended for it.
+func (p Policy) memoryFull(w Wear) bool {
+	return p.MaxMemory > 0 && w.Memory >= p.MaxMemory || w.MemoryLimit > 0 && w.Memory >= w.MemoryLimit/10*9
 }
 
 // cleanable says whether cleaning the cache is due and may help.
@@ -45,7 +51,7 @@ func (p Policy) why(e Engine, c Cause, now time.Time) string {
 	case Leftover:
 		return "nobody plays anything on it, yet " + e.Wear.Leftover
 	case MemoryFull:
-		return "it uses " + size(e.Wear.Memory) + " of memory, and the limit is " + size(p.MaxMemory)
+		return "it uses " + size(e.Wear.Memory) + " of memory"
 	case CacheFull:
 		return "its cache has " + size(e.Wear.Cache) + ", and the limit is " + size(p.MaxCache)
 	default:

@@ -117,6 +117,16 @@ type Stats struct {
 	Memory      int64         // bytes in use, without what the kernel can take back; -1 when not known
 	MemoryLimit int64         // bytes; 0 without a limit
 	Cache       int64         // bytes that the engine's cache takes on disk; -1 when not known
+	Received    int64         // bytes that came over its network since it was started; 0 when not known
+}
+
+// Collector is a [Provider] whose engines can leave things behind: volumes,
+// directories, containers that were never started.
+type Collector interface {
+	// Collect removes what this provider once made and no engine needs any more,
+	// and nothing else. It returns a phrase for a person for each thing removed,
+	// also where it fails. It may be called at any time, and again.
+	Collect(ctx context.Context) (removed []string, err error)
 }
 
 // LogReader is a [Provider] that keeps what its engines write.

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ const (
 	ReasonBusy       = Reason(pool.Busy)       // the engines are busy opening other contents
 	ReasonNoOfficial = Reason(pool.NoOfficial) // it takes an official engine, and there will be none
 	ReasonAllTried   = Reason(pool.AllTried)   // every engine is excluded
+	ReasonQuarantine = Reason("quarantined")   // engines died of this content
 	ReasonClosed     = Reason("closed")        // the pool is shutting down
 )
 
@@ -101,6 +103,14 @@ func (p *Pool) enqueue(w *waiter) (waits bool) {
 		w.done <- result{err: p.unavailable(ReasonClosed)}
 		return false
 	}
+	until, deaths, kept := p.config.Quarantine.Until(p.quarantine, time.Now(), w.request.Content)
+	if kept {
+		e := p.unavailable(ReasonQuarantine)
+		e.Message = fmt.Sprintf("%d engines died while this content was playing: it is kept away from the others until %s.", deaths, until.Format(time.TimeOnly))
+		e.RetryAfter = time.Until(until)
+		w.done <- result{err: e}
+		return false
+	}
 	// Whoever waits already cannot use what is free now, or would have it.
 	if p.serve(time.Now(), w) {
 		return false
@@ -133,6 +143,7 @@ func (p *Pool) claim(now time.Time, m *member, r Request) *Slot {
 		pool:     p,
 		member:   m,
 		content:  r.Content,
+		claimed:  now,
 		draining: make(chan struct{}),
 		opening:  true,
 	}
@@ -189,9 +200,11 @@ func (p *Pool) refuse(w *waiter, cause error) error {
 func (p *Pool) unavailable(reason Reason) *Unavailable {
 	p.counters.Unavailable[reason]++
 	e := &Unavailable{Reason: reason}
+	now := time.Now()
 	switch reason {
 	case ReasonFull:
-		e.Message, e.RetryAfter = "All slots of all engines are in use.", 10*time.Second
+		e.Message, e.RetryAfter = "All slots of all engines are in use.", p.nextSlot(now)
+	case ReasonQuarantine:
 	case ReasonBusy:
 		e.Message, e.RetryAfter = "The engines are busy opening other contents.", 5*time.Second
 	case ReasonNoOfficial:
@@ -201,9 +214,42 @@ func (p *Pool) unavailable(reason Reason) *Unavailable {
 	case ReasonClosed:
 		e.Message, e.RetryAfter = "The pool is shutting down.", 5*time.Second
 	default:
-		e.Reason, e.Message, e.RetryAfter = ReasonNoEngines, "No engine is ready."+p.trouble(), 5*time.Second
+		e.Reason, e.Message, e.RetryAfter = ReasonNoEngines, "No engine is ready."+p.trouble(), p.nextSlot(now)
 	}
 	return e
+}
+
+// Bounds of what [Unavailable.RetryAfter] says when it is an estimate.
+const (
+	soonest = time.Second
+	latest  = time.Minute
+	// someTime is the estimate where nothing is known: viewers come and go.
+	someTime = 10 * time.Second
+)
+
+// nextSlot estimates when there may be a free slot: when the engine that has
+// been starting for longest is ready, going by how long starts took; or when the
+// next start may be made, and that time later. p.mu is held.
+func (p *Pool) nextSlot(now time.Time) time.Duration {
+	took := cmp.Or(p.startTook, someTime)
+	wait := time.Duration(-1)
+	count := 0
+	for _, e := range p.observed(now).Engines {
+		count++
+		if left := took - now.Sub(e.Since); e.Phase == pool.Starting && (wait < 0 || left < wait) {
+			wait = left
+		}
+	}
+	switch last, failed := p.lastFailure(); {
+	case wait >= 0:
+	case !p.canStart || count >= p.config.Policy.Max:
+		wait = someTime
+	case failed:
+		wait = took + last.Last.Add(p.config.Policy.Backoff(last.Count)).Sub(now)
+	default:
+		wait = took
+	}
+	return min(max(wait, soonest), latest)
 }
 
 // trouble says what keeps engines from being ready, as another sentence.

@@ -14,6 +14,7 @@ import (
 type op struct {
 	action  pool.Action
 	since   time.Time
+	url     string // of the engine to be cleaned
 	done    bool
 	err     error     // of the provider, when done
 	retryAt time.Time // a failed stop is not tried again before
@@ -54,6 +55,12 @@ func (p *Pool) begin(ctx context.Context, now time.Time, a pool.Action) {
 		p.counters.Starts[a.Cause]++
 		p.publish(now, slog.LevelInfo, EventStarting, a.ID,
 			"Engine "+a.ID+" is being started: "+a.Reason+".", "cause", string(a.Cause), "reason", a.Reason)
+	case pool.Clean:
+		o.url = p.members[a.ID].engine.URL
+		p.members[a.ID].cleaning = true
+		p.counters.Cleans++
+		p.publish(now, slog.LevelInfo, EventCleaning, a.ID,
+			"The cache of engine "+a.ID+" is being cleared: "+a.Reason+".", "cause", string(a.Cause), "reason", a.Reason)
 	case pool.Stop:
 		m := p.members[a.ID]
 		m.stop = o
@@ -80,9 +87,12 @@ func (p *Pool) act(ctx context.Context, o *op) {
 	callCtx, cancel := context.WithTimeout(ctx, p.config.CallTimeout)
 	defer cancel()
 	var err error
-	if o.action.Op == pool.Start {
+	switch o.action.Op {
+	case pool.Start:
 		_, err = p.config.Provider.Start(callCtx, provider.Spec{ID: o.action.ID})
-	} else {
+	case pool.Clean:
+		err = p.config.Clean(callCtx, o.url)
+	default:
 		err = p.config.Provider.Stop(callCtx, o.action.ID)
 	}
 	if ctx.Err() == nil {
@@ -98,6 +108,8 @@ func (p *Pool) acted(o *op, err error) {
 	now := time.Now()
 	o.done, o.err = true, err
 	switch {
+	case o.action.Op == pool.Clean:
+		p.cleaned(now, o, err)
 	case err == nil:
 	case o.action.Op == pool.Start:
 		p.startFailed(now, o.action.ID, failCall, err.Error())

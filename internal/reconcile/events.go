@@ -21,8 +21,12 @@ const (
 	EventLost        = "engine.lost"     // reason
 	EventDraining    = "engine.draining" // cause, reason
 	EventUndrained   = "engine.undrained"
-	EventStopping    = "engine.stopping"    // cause, reason
-	EventStopFailed  = "engine.stop_failed" // reason
+	EventCleaning    = "engine.cleaning"     // cause, reason
+	EventCleanFailed = "engine.clean_failed" // reason
+	EventLeftBehind  = "pool.collected"      // what, a thing that an engine left behind
+	EventQuarantined = "content.quarantined" // content
+	EventStopping    = "engine.stopping"     // cause, reason
+	EventStopFailed  = "engine.stop_failed"  // reason
 	EventStopped     = "engine.stopped"
 
 	EventBlind   = "pool.blind"  // the provider does not list its engines

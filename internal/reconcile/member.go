@@ -20,6 +20,11 @@ type member struct {
 	cancel  context.CancelFunc
 	probing bool // its probes run
 
+	adopted  bool // it was there before this pool started engines
+	wear     pool.Wear
+	busy     time.Time // since when it is at work though nobody plays anything on it; zero when not
+	received int64     // bytes, at the last inspection; 0 when not known
+
 	health  health.Record
 	kind    pool.Kind
 	version string
@@ -30,6 +35,7 @@ type member struct {
 
 	leave        pool.Leave // how it leaves; zero when it stays
 	leaving      time.Time  // since when; zero when it stays
+	cleaning     bool       // its cache is being emptied
 	stop         *op        // being stopped; nil when not
 	stopFailures int        // stops in a row that failed
 }
@@ -50,6 +56,8 @@ func (m *member) phase() (phase pool.Phase, since time.Time, reason string) {
 		return pool.Unhealthy, m.health.Since, m.health.Reason
 	case m.health.State == health.Degraded:
 		return pool.Degraded, m.health.Since, m.health.Reason
+	case m.cleaning:
+		return pool.Cleaning, m.health.Since, ""
 	}
 	return pool.Ready, m.health.Since, ""
 }
@@ -60,7 +68,7 @@ func (m *member) view() pool.Engine {
 	return pool.Engine{
 		ID: m.engine.ID, Phase: phase, Since: since, Reason: reason, Kind: m.kind,
 		Used: len(m.slots), Opening: m.opening, LastUsed: m.lastUsed,
-		Leave: m.leave,
+		Leave: m.leave, Wear: m.wear,
 	}
 }
 
@@ -84,8 +92,11 @@ func (p *Pool) observe(ctx context.Context, now time.Time, inventory provider.In
 		listed[e.ID] = true
 		m := p.members[e.ID]
 		if m != nil && !m.engine.StartedAt.Equal(e.StartedAt) {
+			before := m.health
+			p.blame(now, m)
 			p.lose(now, m, "it was started anew")
-			m = nil
+			m = p.join(now, e)
+			m.health = p.healthPolicy().Restarted(before, now)
 		}
 		if m == nil {
 			m = p.join(now, e)
@@ -147,10 +158,12 @@ func (p *Pool) join(now time.Time, e provider.Engine) *member {
 	// Where the provider starts native engines only, those it has are native.
 	// Others are asked.
 	m.kind = p.starts
+	m.wear = pool.Wear{Memory: -1, Cache: -1}
 	p.members[e.ID] = m
 	p.serial = max(p.serial, pool.Number(e.ID))
 	switch o := p.ops[e.ID]; {
 	case o == nil:
+		m.adopted = true
 		p.publish(now, slog.LevelInfo, EventFound, e.ID, "Engine "+e.ID+" is there.")
 	case o.action.Op == pool.Stop:
 		m.stop = o
@@ -162,12 +175,14 @@ func (p *Pool) join(now time.Time, e provider.Engine) *member {
 func (p *Pool) refresh(ctx context.Context, now time.Time, m *member, e provider.Engine) {
 	before := m.engine
 	m.engine = e
+	m.wear.StartedAt, m.wear.Outdated = e.StartedAt, e.Outdated
 	if e.State != before.State {
 		m.since = now
 	}
 	switch {
 	case e.State == provider.Failed && (before.State != provider.Failed || m.seen.Equal(now)):
 		m.endProbes()
+		p.blame(now, m)
 		p.lost(now, m, e.Reason)
 	case e.State == provider.Failed:
 	case e.URL != before.URL && m.probing:

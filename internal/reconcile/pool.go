@@ -39,10 +39,21 @@ type Config struct {
 
 	Policy pool.Policy   // a nil Backoff doubles from 1 s to 1 min
 	Health health.Policy // default health.DefaultPolicy
+	// Quarantine says which contents are kept away from engines; its zero value
+	// keeps away none.
+	Quarantine health.QuarantinePolicy
+
+	// Inspect looks at an engine more closely than Probe; nil looks at none.
+	// Clean empties the cache of an engine that nobody uses; nil where that
+	// cannot be done. Both are as Probe.
+	Inspect InspectFunc
+	Clean   func(ctx context.Context, engineURL string) error
 
 	ProbeInterval time.Duration // between the probes of an engine; default 5 s
 	ProbeTimeout  time.Duration // bound on one probe; default 3 s
 	StartInterval time.Duration // between the probes of an engine that is starting; default 250 ms
+	InspectEvery  time.Duration // between two inspections of an engine; default 30 s
+	CollectEvery  time.Duration // between two collections of what engines left behind; default 10 min
 	Resync        time.Duration // between two looks at everything when nothing wakes the loop; default 2 s
 	CallTimeout   time.Duration // bound on one call of the provider; default 1 min
 }
@@ -59,6 +70,8 @@ func (c *Config) setDefaults() {
 	setDefault(&c.ProbeInterval, 5*time.Second)
 	setDefault(&c.ProbeTimeout, 3*time.Second)
 	setDefault(&c.StartInterval, 250*time.Millisecond)
+	setDefault(&c.InspectEvery, 30*time.Second)
+	setDefault(&c.CollectEvery, 10*time.Minute)
 	setDefault(&c.Resync, 2*time.Second)
 	setDefault(&c.CallTimeout, time.Minute)
 	if c.Health == (health.Policy{}) {
@@ -96,8 +109,12 @@ type Pool struct {
 	serial   uint64                  // highest number given to an engine
 	failures map[string]pool.Failure // of starts, by cause
 	grownAt  time.Time               // the last start
-	wishes   pool.Wishes
-	asked    []chan string // starts that were asked for; each gets its engine's id
+
+	startTook  time.Duration // how long starts take, the newest counting most; 0 when not known
+	quarantine health.Quarantine
+
+	wishes pool.Wishes
+	asked  []chan string // starts that were asked for; each gets its engine's id
 
 	waiters []*waiter // in the order they came
 	scratch []pool.Engine
@@ -134,6 +151,7 @@ func (p *Pool) Run(ctx context.Context) error {
 		p.wg.Wait()
 		p.close()
 	}()
+	p.beginCollecting(ctx)
 	for {
 		p.pass(ctx)
 		select {

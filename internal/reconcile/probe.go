@@ -27,6 +27,9 @@ func (p *Pool) beginProbes(ctx context.Context, m *member) {
 	m.probing = true
 	url := m.engine.URL
 	p.wg.Go(func() { p.probe(ctx, m, url) })
+	if p.config.Inspect != nil {
+		p.wg.Go(func() { p.inspect(ctx, m, url) })
+	}
 }
 
 // endProbes stops the probes of a member, if any. It does not wait for them:
@@ -98,6 +101,7 @@ func (p *Pool) judge(now time.Time, m *member, r health.Record) {
 	switch r.State {
 	case health.Healthy:
 		if before.State == health.Starting {
+			p.noteStart(now, m)
 			p.publish(now, slog.LevelInfo, EventReady, id, "Engine "+id+" is ready.", "kind", string(m.kind), "version", m.version)
 		} else {
 			p.publish(now, slog.LevelInfo, EventRecovered, id, "Engine "+id+" is healthy again.")
@@ -105,6 +109,7 @@ func (p *Pool) judge(now time.Time, m *member, r health.Record) {
 	case health.Degraded:
 		p.publish(now, slog.LevelWarn, EventDegraded, id, "Engine "+id+" is degraded: "+r.Reason+".", "reason", r.Reason)
 	case health.Unhealthy:
+		p.blame(now, m)
 		m.drain("the engine is unhealthy: " + r.Reason)
 		p.publish(now, slog.LevelWarn, EventUnhealthy, id, "Engine "+id+" is unhealthy: "+r.Reason+".", "reason", r.Reason)
 	case health.Starting:

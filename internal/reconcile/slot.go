@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"time"
@@ -19,12 +20,20 @@ type Slot struct {
 	pool    *Pool
 	member  *member
 	content string
+	claimed time.Time
 
 	draining  chan struct{}
 	drainOnce sync.Once
 	reason    string // set before draining is closed
 
-	opening bool // guarded by pool.mu; counts in member.opening
+	opening bool                                        // guarded by pool.mu; counts in member.opening
+	session func(context.Context) (SessionState, error) // guarded by pool.mu; nil while none is known
+}
+
+// SessionState is what an engine tells of one session.
+type SessionState struct {
+	Peers     int
+	CacheUsed int64 // bytes, of all the engine's sessions; 0 where it does not tell
 }
 
 // OutcomeKind is what came of a session.
@@ -39,6 +48,9 @@ const (
 	// Refused: the engine answered as it should that it does not play this
 	// content: it is not to blame.
 	Refused OutcomeKind = "refused"
+	// Silent: the session opened and nothing came. Mostly nobody sends the
+	// content; several of them in a row degrade the engine.
+	Silent OutcomeKind = "silent"
 	// Failed: the session did not open, did not play or broke, and the engine
 	// may be to blame. Failures of several contents in a row degrade it.
 	Failed OutcomeKind = "failed"
@@ -67,8 +79,12 @@ func (s *Slot) Report(o Outcome) {
 	current := p.members[s.EngineID] == s.member
 	switch {
 	case !current:
+	case o.Kind == Opened && s.opening:
+		p.judge(now, s.member, p.healthPolicy().Opened(s.member.health, at, s.content, at.Sub(s.claimed)))
 	case o.Kind == FirstByte:
 		p.judge(now, s.member, p.healthPolicy().Played(s.member.health, at))
+	case o.Kind == Silent:
+		p.judge(now, s.member, p.healthPolicy().Silent(s.member.health, at, s.content))
 	case o.Kind == Failed:
 		class := o.Class
 		if class == "" {
@@ -80,6 +96,15 @@ func (s *Slot) Report(o Outcome) {
 		s.opened()
 		p.dispatch(now)
 	}
+}
+
+// Watch tells how to ask the engine about the slot's session. The pool does so
+// from time to time until the slot is released; ask must be safe for concurrent
+// use and end soon after its context does.
+func (s *Slot) Watch(ask func(context.Context) (SessionState, error)) {
+	s.pool.mu.Lock()
+	defer s.pool.mu.Unlock()
+	s.session = ask
 }
 
 // Release gives the slot back. Calls after the first do nothing.

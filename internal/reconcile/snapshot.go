@@ -14,6 +14,7 @@ type Counters struct {
 	Starts        map[pool.Cause]uint64 // starts asked of the provider, by cause
 	StartFailures uint64                // starts that brought no engine that lasts
 	Stops         map[pool.Cause]uint64 // stops asked of the provider, by cause
+	Cleans        uint64                // caches emptied
 	Lost          uint64                // engines that ended by themselves
 	Claims        uint64                // slots given out
 	Unavailable   map[Reason]uint64     // requests that got none, by reason
@@ -44,26 +45,30 @@ type EngineStatus struct {
 	Kind      pool.Kind
 	Version   string
 	Phase     pool.Phase
-	Since     time.Time // when the phase began
-	Reason    string    // why it is degraded, unhealthy, failed or being stopped
-	LastError string    // the newest failure of a probe or a playback, long past perhaps
-	StartedAt time.Time // zero when the pool's provider did not start it
-	P2PPort   int       // 0 when not known
-	Used      int       // slots claimed
-	Slots     int       // slots in all
-	LastUsed  time.Time // the last claim or release; zero when never used
+	Since     time.Time  // when the phase began
+	Reason    string     // why it is degraded, unhealthy, failed or being stopped
+	LastError string     // the newest failure of a probe or a playback, long past perhaps
+	StartedAt time.Time  // zero when the pool's provider did not start it
+	P2PPort   int        // 0 when not known
+	Used      int        // slots claimed
+	Slots     int        // slots in all
+	LastUsed  time.Time  // the last claim or release; zero when never used
+	Wear      pool.Wear  // its age, memory and cache
+	Cause     pool.Cause // why it is being emptied; "" while it stays
 }
 
 // Snapshot is the pool at one moment. The caller owns it.
 type Snapshot struct {
-	Time     time.Time
-	Engines  []EngineStatus // ordered by id
-	Waiting  int            // requests that wait for a slot
-	Target   pool.Target    // how many engines there should be
-	Wishes   pool.Wishes    // what people asked for
-	Blind    string         // why the engines cannot be listed now; "" when they can
-	Unready  string         // why no engine can be started now; "" when it can
-	Counters Counters
+	Time    time.Time
+	Engines []EngineStatus // ordered by id
+	Waiting int            // requests that wait for a slot
+	Target  pool.Target    // how many engines there should be
+	Wishes  pool.Wishes    // what people asked for
+	// Quarantined are the contents that are kept away from engines.
+	Quarantined []string
+	Blind       string // why the engines cannot be listed now; "" when they can
+	Unready     string // why no engine can be started now; "" when it can
+	Counters    Counters
 }
 
 // Ready says whether at least one engine takes playbacks.
@@ -86,6 +91,7 @@ func (p *Pool) Snapshot() Snapshot {
 	}
 	s.Target = pool.Size(p.everything(s.Time), p.config.Policy)
 	s.Wishes = p.wishes
+	s.Quarantined = p.config.Quarantine.List(p.quarantine, s.Time)
 	s.Wishes.Starts = len(p.asked)
 	if p.listErr != nil {
 		s.Blind = p.listErr.Error()
@@ -97,6 +103,7 @@ func (p *Pool) Snapshot() Snapshot {
 			Phase: phase, Since: since, Reason: reason, LastError: m.health.LastError,
 			StartedAt: m.engine.StartedAt, P2PPort: m.engine.P2PPort,
 			Used: len(m.slots), Slots: p.config.Policy.StreamsPerEngine, LastUsed: m.lastUsed,
+			Wear: m.wear, Cause: m.leave.Cause,
 		})
 	}
 	slices.SortFunc(s.Engines, func(a, b EngineStatus) int { return cmp.Compare(a.ID, b.ID) })

@@ -16,7 +16,7 @@ import (
 // Errors of what people ask of a pool.
 var (
 	// ErrUnknown says that there is no engine of that id.
-	ErrUnknown = errors.New("there is no such engine")
+	ErrUnknown = provider.ErrUnknown
 	// ErrGone says that the engine is not ready and never will be.
 	ErrGone = errors.New("the engine is gone")
 )
