@@ -10,18 +10,17 @@ import (
 	"github.com/acequia-tv/acequia/internal/stream"
 )
 
-// slotWait bounds how long a playback waits for a slot on an engine. A native
-// engine starts in a second or two; players give up after ten to fifteen.
-const slotWait = 10 * time.Second
-
 // poolEngines lends the pool's slots to streams. It is where the control plane
 // and the data plane meet.
-type poolEngines struct{ pool *reconcile.Pool }
+type poolEngines struct {
+	pool *reconcile.Pool
+	wait time.Duration // bound on the wait for a slot; at least a nanosecond
+}
 
 // Acquire implements [stream.Engines].
 func (p poolEngines) Acquire(ctx context.Context, want stream.Want) (*stream.Slot, error) {
 	slot, err := p.pool.Acquire(ctx, reconcile.Request{
-		Content: want.Content.String(), Official: want.Official, Exclude: want.Exclude, Wait: slotWait,
+		Content: want.Content.String(), Official: want.Official, Exclude: want.Exclude, Wait: p.wait,
 	})
 	if err != nil {
 		return nil, unavailable(err)
@@ -35,9 +34,15 @@ func (p poolEngines) Acquire(ctx context.Context, want stream.Want) (*stream.Slo
 		EngineID: slot.EngineID,
 		Client:   client,
 		Leaving:  slot.Draining(),
-		Opened:   func() { slot.Report(reconcile.Outcome{Kind: reconcile.Opened}) },
-		Report:   func(err error) { slot.Report(outcome(err)) },
-		Release:  slot.Release,
+		Opened: func(session *engine.Session) {
+			slot.Watch(func(ctx context.Context) (reconcile.SessionState, error) {
+				stat, err := client.Stat(ctx, session)
+				return reconcile.SessionState{Peers: stat.Peers, CacheUsed: stat.CacheUsed}, err
+			})
+			slot.Report(reconcile.Outcome{Kind: reconcile.Opened})
+		},
+		Report:  func(err error) { slot.Report(outcome(err)) },
+		Release: slot.Release,
 	}, nil
 }
 
@@ -48,6 +53,7 @@ var codes = map[reconcile.Reason]stream.Code{
 	reconcile.ReasonBusy:       stream.CodeFull,
 	reconcile.ReasonNoOfficial: stream.CodeNotNative,
 	reconcile.ReasonAllTried:   stream.CodeExhausted,
+	reconcile.ReasonQuarantine: stream.CodeQuarantined,
 	reconcile.ReasonClosed:     stream.CodeClosing,
 }
 
@@ -68,7 +74,9 @@ func outcome(err error) reconcile.Outcome {
 	class := engine.ClassOf(err)
 	kind := reconcile.Failed
 	switch class {
-	case engine.NotFound, engine.NotNative, engine.NoData, engine.Config,
+	case engine.NoData:
+		kind = reconcile.Silent
+	case engine.NotFound, engine.NotNative, engine.Config,
 		engine.Busy, engine.Overloaded, engine.Canceled:
 		kind = reconcile.Refused
 	}
@@ -86,4 +94,37 @@ func probe(ctx context.Context, address string) (reconcile.Identity, error) {
 		return reconcile.Identity{}, err
 	}
 	return reconcile.Identity{Version: v.Version, Native: v.Native}, nil
+}
+
+// inspect looks at an engine more closely.
+func inspect(ctx context.Context, address string) (reconcile.Inspection, error) {
+	client, err := engine.NewClient(address)
+	if err != nil {
+		return reconcile.Inspection{}, err
+	}
+	is, err := client.Condition(ctx)
+	if err != nil {
+		return reconcile.Inspection{}, err
+	}
+	return reconcile.Inspection{
+		Connected: is.Connected, Sessions: is.Sessions, CacheUsed: is.CacheUsed,
+		// Those that count their sessions are native, and bound their cache.
+		Cleanable: is.Sessions < 0,
+	}, nil
+}
+
+// clearCache empties the cache of an engine that nobody uses.
+func clearCache(ctx context.Context, address string) error {
+	client, err := engine.NewClient(address)
+	if err != nil {
+		return err
+	}
+	token, err := client.AccessToken(ctx)
+	if err != nil {
+		return err
+	}
+	if client, err = engine.NewClient(address, engine.WithAccessToken(token)); err != nil {
+		return err
+	}
+	return client.ClearCache(ctx)
 }

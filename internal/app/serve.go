@@ -20,6 +20,7 @@ import (
 	"github.com/acequia-tv/acequia/internal/cli"
 	"github.com/acequia-tv/acequia/internal/config"
 	"github.com/acequia-tv/acequia/internal/event"
+	"github.com/acequia-tv/acequia/internal/health"
 	"github.com/acequia-tv/acequia/internal/hls"
 	"github.com/acequia-tv/acequia/internal/pool"
 	"github.com/acequia-tv/acequia/internal/provider"
@@ -30,10 +31,6 @@ import (
 	"github.com/acequia-tv/acequia/internal/stream"
 	"github.com/acequia-tv/acequia/internal/telemetry"
 )
-
-// opensPerEngine bounds the sessions being opened on one engine at the same
-// time: engines hang when many are (https://github.com/Pipepito/acestream-scraper/issues/86).
-const opensPerEngine = 2
 
 // keptEvents is how many events are kept in memory.
 const keptEvents = 2000
@@ -85,12 +82,14 @@ func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 	}
 	registry := telemetry.NewRegistry(inv.Build)
 	s.pool = reconcile.New(reconcile.Config{
-		Provider: engines, Probe: probe, Events: s.events, Log: log, Policy: poolPolicy(cfg.Pool),
+		Provider: engines, Probe: probe, Inspect: inspect, Clean: clearCache,
+		Events: s.events, Log: log, Policy: poolPolicy(cfg.Pool), InspectEvery: cfg.Pool.Inspect,
+		Quarantine: health.QuarantinePolicy{Deaths: cfg.Pool.QuarantineAfter, For: cfg.Pool.Quarantine},
 	})
 	watch := newObserver(registry, s.events, log)
 	streams := streamConfig(cfg.Playback)
 	streams.Knowledge = s.store.Names()
-	s.hub = stream.NewHub(streams, poolEngines{s.pool}, log, watch.observe)
+	s.hub = stream.NewHub(streams, poolEngines{s.pool, max(1, cfg.Pool.Wait)}, log, watch.observe)
 	registry.MustRegister(poolCollector{s.pool}, hubCollector{s.hub})
 	s.api = api.New(api.Deps{
 		Guard: s.guard, Vault: s.store, Pool: s.pool, Streams: s.hub, Events: s.events, History: s.store,
@@ -103,8 +102,12 @@ func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 func poolPolicy(cfg config.Pool) pool.Policy {
 	p := pool.DefaultPolicy()
 	p.Min, p.Max = cfg.Min, max(cfg.Min, cfg.Max)
-	p.StreamsPerEngine, p.OpensPerEngine = cfg.StreamsPerEngine, opensPerEngine
-	p.StartTimeout = cfg.StartTimeout
+	p.Spare, p.LookAhead = cfg.Spare, cfg.LookAhead
+	p.StreamsPerEngine, p.OpensPerEngine = cfg.StreamsPerEngine, cfg.OpensPerEngine
+	p.StartTimeout, p.DrainTimeout = cfg.StartTimeout, cfg.DrainTimeout
+	p.IdleTTL, p.Cooldown = cfg.IdleTTL, cfg.Cooldown
+	p.UnhealthyTTL, p.DegradedTTL = cfg.UnhealthyTTL, cfg.DegradedTTL
+	p.MaxAge, p.MaxMemory, p.MaxCache = cfg.MaxAge, int64(cfg.MaxMemory), int64(cfg.MaxCache)
 	return p
 }
 

@@ -30,6 +30,7 @@ const (
 // stop. [context.Cause] of ctx tells why it ended.
 type Apps struct {
 	Serve  func(ctx context.Context, inv Invocation) error
+	Plan   func(ctx context.Context, inv Invocation) error // writes what Serve would do, and ends
 	Engine func(ctx context.Context, inv Invocation) error
 	Demo   func(ctx context.Context, inv Invocation) error
 }

@@ -7,6 +7,7 @@ import (
 
 type serveCommand struct {
 	settingFlags
+	DryRun bool `name:"dry-run" help:"Show which engines would be started and stopped now, and why, and end."`
 }
 
 // Help is shown by acequia serve --help.
@@ -21,6 +22,7 @@ Examples:
     acequia serve --static.engines http://tv-box:6878,http://nas:6878
     ACEQUIA_POOL_MIN=3 acequia serve
     acequia serve --config /etc/acequia.yaml
+    acequia serve --dry-run
 
 Then play http://HOST:6878/ace/getstream?id=CONTENT_ID; GET /readyz answers 200 once that can work.
 ` + settingsHelp
@@ -40,6 +42,9 @@ func (s *serveCommand) Run(ctx context.Context, c *call) error {
 	inv, err := s.invocation(c)
 	if err != nil {
 		return err
+	}
+	if s.DryRun {
+		return c.process.Apps.Plan(ctx, inv)
 	}
 	return c.process.Apps.Serve(ctx, inv)
 }

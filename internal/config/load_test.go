@@ -53,7 +53,7 @@ func TestLoadDefaults(t *testing.T) {
 			TrustedProxies: []string{}, Session: 30 * 24 * time.Hour,
 		},
 		Log:    Log{Level: "info", Format: "auto"},
-		Pool:   Pool{Provider: "auto", Min: 2, Max: 6, StreamsPerEngine: 2, StartTimeout: time.Minute},
+		Pool:   defaultPool(),
 		Static: Static{Engines: []string{}},
 		Playback: Playback{
 			Linger: 15 * time.Second, StartTimeout: 30 * time.Second, StallTimeout: 5 * time.Second,
@@ -86,7 +86,8 @@ func TestLoadPrecedence(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Pool{Provider: "auto", Min: 3, Max: 8, StreamsPerEngine: 9, StartTimeout: time.Minute}
+	want := defaultPool()
+	want.Min, want.Max, want.StreamsPerEngine = 3, 8, 9
 	if diff := cmp.Diff(want, settings.Config.Pool); diff != "" {
 		t.Error(diff)
 	}
@@ -532,5 +533,13 @@ func TestOfficialFlagsAreChecked(t *testing.T) {
 	_, err := Load(from(nil, nil, Setting{"official.live_buffer_time", "1500ms"}, Setting{"official.stop_timeout", "30s"}))
 	if err == nil || !strings.Contains(err.Error(), "whole number of seconds") || !strings.Contains(err.Error(), "more than shutdown_timeout") {
 		t.Errorf("got %v", err)
+
+func defaultPool() Pool {
+	return Pool{
+		Provider: "auto", Min: 2, Max: 6, StreamsPerEngine: 2, OpensPerEngine: 2, LookAhead: 1,
+		Wait: 10 * time.Second, StartTimeout: time.Minute, IdleTTL: 5 * time.Minute, Cooldown: time.Minute,
+		DrainTimeout: 5 * time.Minute, UnhealthyTTL: 15 * time.Second, DegradedTTL: time.Minute,
+		MaxAge: 24 * time.Hour, MaxCache: 8 * GiB, Inspect: 30 * time.Second,
+		Quarantine: 10 * time.Minute, QuarantineAfter: 3,
 	}
 }

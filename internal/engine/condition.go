@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"net/http"
-	"net/url"
 )
 
 // Condition is what an engine tells of its own state, beyond answering.
@@ -67,34 +64,19 @@ func refused(err error) bool {
 	return ok && e.Message != "" && e.Class != Sick
 }
 
-// ClearCache has an official engine empty its cache. It takes what plays with
-// it, so it is for engines that nobody uses. Without the client's token the
-// engine is asked for its own, which it tells its neighbours only.
-func (c *Client) ClearCache(ctx context.Context) error {
-	const op = "clear cache"
-	token := c.token
-	if token == "" {
-		a, err := c.control(ctx, op, VersionTimeout, "/server/api?api_version=3&method=get_api_access_token")
-		if err != nil {
-			return err
-		}
-		var answer struct {
-			Token text `json:"token"`
-		}
-		if err := json.Unmarshal(a.body, &answer); err != nil || answer.Token == "" {
-			return &Error{Op: op, Engine: c.base, Class: Sick, Err: errors.Join(errors.New("the engine told no access token"), err)}
-		}
-		token = string(answer.Token)
-	}
-	bounded, cancel := context.WithTimeout(ctx, StopTimeout)
-	defer cancel()
-	res, err := c.request(bounded, "/webui/app/"+url.PathEscape(token)+"/cmd/clearcache", nil)
+// AccessToken asks the engine for the token of its private interface, which it
+// tells its neighbours only.
+func (c *Client) AccessToken(ctx context.Context) (string, error) {
+	const op = "get access token"
+	a, err := c.control(ctx, op, VersionTimeout, "/server/api?api_version=3&method=get_api_access_token")
 	if err != nil {
-		return c.fault(ctx, op, Sick, err)
+		return "", err
 	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return &Error{Op: op, Engine: c.base, Class: Config, Status: res.StatusCode, Err: fmt.Errorf("answered %s", res.Status)}
+	var answer struct {
+		Token text `json:"token"`
 	}
-	return nil
+	if err := json.Unmarshal(a.body, &answer); err != nil || answer.Token == "" {
+		return "", &Error{Op: op, Engine: c.base, Class: Sick, Err: errors.New("the answer has no token")}
+	}
+	return string(answer.Token), nil
 }

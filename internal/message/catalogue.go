@@ -18,8 +18,10 @@ const (
 	PlayNoSession Key = "play.no_session"
 	PlayNoSegment Key = "play.no_segment"
 	PlayCrowded   Key = "play.crowded"
-	PlayStreams   Key = "play.stream_limit"
-	PlayMemory    Key = "play.memory_limit"
+
+	PlayQuarantined Key = "play.quarantined"
+	PlayStreams     Key = "play.stream_limit"
+	PlayMemory      Key = "play.memory_limit"
 )
 
 var catalogue = map[Key]texts{
@@ -78,6 +80,10 @@ var catalogue = map[Key]texts{
 	PlayNoSegment: {
 		"This segment is not there: it is too old, or it never was.",
 		"Este segmento no existe: es demasiado antiguo o nunca existió.",
+	},
+	PlayQuarantined: {
+		"Engines failed while playing this content: it is kept away from them for some minutes.",
+		"Varios motores fallaron mientras reproducían este contenido: se mantiene apartado de ellos unos minutos.",
 	},
 	PlayCrowded: {
 		"Too many players are watching: close one and try again, or raise playback.max_viewers.",

@@ -25,12 +25,15 @@ var answers = map[stream.Code]struct {
 	stream.CodeFull:      {http.StatusServiceUnavailable, message.PlayFull},
 	stream.CodeBusy:      {http.StatusServiceUnavailable, message.PlayFileBusy},
 	stream.CodeClosing:   {http.StatusServiceUnavailable, message.PlayClosing},
-	stream.CodeCrowded:   {http.StatusServiceUnavailable, message.PlayCrowded},
-	stream.CodeStreams:   {http.StatusServiceUnavailable, message.PlayStreams},
-	stream.CodeMemory:    {http.StatusServiceUnavailable, message.PlayMemory},
-	stream.CodeNoData:    {http.StatusGatewayTimeout, message.PlayNoData},
-	stream.CodeEngine:    {http.StatusBadGateway, message.PlayEngine},
-	stream.CodeRefused:   {http.StatusBadGateway, message.PlayRefused},
+
+	stream.CodeQuarantined: {http.StatusServiceUnavailable, message.PlayQuarantined},
+
+	stream.CodeCrowded: {http.StatusServiceUnavailable, message.PlayCrowded},
+	stream.CodeStreams: {http.StatusServiceUnavailable, message.PlayStreams},
+	stream.CodeMemory:  {http.StatusServiceUnavailable, message.PlayMemory},
+	stream.CodeNoData:  {http.StatusGatewayTimeout, message.PlayNoData},
+	stream.CodeEngine:  {http.StatusBadGateway, message.PlayEngine},
+	stream.CodeRefused: {http.StatusBadGateway, message.PlayRefused},
 }
 
 // fail answers a request that cannot be played.

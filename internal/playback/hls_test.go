@@ -55,7 +55,7 @@ func (e *oneEach) Acquire(_ context.Context, want stream.Want) (*stream.Slot, er
 		}
 		e.used[i] = true
 		return &stream.Slot{
-			EngineID: id, Client: client, Opened: func() {}, Report: func(error) {},
+			EngineID: id, Client: client, Opened: func(*engine.Session) {}, Report: func(error) {},
 			Release: sync.OnceFunc(func() {
 				e.mu.Lock()
 				defer e.mu.Unlock()

@@ -167,7 +167,8 @@ type Policy struct {
 	Backoff func(failures int) time.Duration
 }
 
-// DefaultPolicy returns the policy of a small home.
+// DefaultPolicy returns the policy of a small home, without a limit to age,
+// memory and caches.
 func DefaultPolicy() Policy {
 	return Policy{
 		Min:              1,

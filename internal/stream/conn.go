@@ -48,7 +48,7 @@ func (c *conn) open(ctx context.Context, as content.Selector) error {
 			return a.err
 		}
 		c.session = a.session
-		c.slot.Opened()
+		c.slot.Opened(a.session)
 		return nil
 	case <-ctx.Done():
 	}

@@ -34,7 +34,7 @@ type Slot struct {
 	// stopped: what plays on it had better move. Nil is never.
 	Leaving <-chan struct{}
 	// Opened tells the pool that the engine has opened the session.
-	Opened func()
+	Opened func(*engine.Session)
 	// Report tells the pool how the engine did: nil after the first bytes of a
 	// session, otherwise why the session was not opened or broke.
 	Report func(error)

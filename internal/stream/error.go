@@ -25,9 +25,13 @@ const (
 	CodeRefused   Code = "refused"       // the engine is not allowed to play it: its configuration or licence
 	CodeBusy      Code = "file_busy"     // the engine serves this file to one player at a time
 	CodeClosing   Code = "closing"       // the hub is shutting down
-	CodeCrowded   Code = "crowded"       // the stream has as many viewers as it may
-	CodeStreams   Code = "stream_limit"  // there are as many streams as may be
-	CodeMemory    Code = "memory_limit"  // there is no memory for one more stream
+
+	// CodeQuarantined: engines died while it was playing, and it is kept away
+	// from the others for a time.
+	CodeQuarantined Code = "quarantined"
+	CodeCrowded     Code = "crowded"      // the stream has as many viewers as it may
+	CodeStreams     Code = "stream_limit" // there are as many streams as may be
+	CodeMemory      Code = "memory_limit" // there is no memory for one more stream
 )
 
 // Error says why a content does not play.
@@ -114,7 +118,7 @@ const retryLater = 10 * time.Second
 var telling = map[Code]int{
 	CodeNotFound: 7, CodeRefused: 6, CodeNoData: 5, CodeEngine: 4,
 	CodeFull: 3, CodeNoEngine: 3, CodeNotNative: 2, CodeExhausted: 1,
-	CodeClosing: 8,
+	CodeClosing: 8, CodeQuarantined: 8,
 }
 
 // worst returns the failure that tells most, with all of them as its cause.

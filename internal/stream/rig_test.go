@@ -218,7 +218,7 @@ func (p *pool) Acquire(_ context.Context, want Want) (*Slot, error) {
 	return &Slot{
 		EngineID: best.id, Client: best.client,
 		Leaving: best.leaving,
-		Opened:  func() {},
+		Opened:  func(*engine.Session) {},
 		Report: func(err error) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
