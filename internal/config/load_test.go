@@ -533,6 +533,8 @@ func TestOfficialFlagsAreChecked(t *testing.T) {
 	_, err := Load(from(nil, nil, Setting{"official.live_buffer_time", "1500ms"}, Setting{"official.stop_timeout", "30s"}))
 	if err == nil || !strings.Contains(err.Error(), "whole number of seconds") || !strings.Contains(err.Error(), "more than shutdown_timeout") {
 		t.Errorf("got %v", err)
+	}
+}
 
 func defaultPool() Pool {
 	return Pool{
