@@ -8,24 +8,14 @@ const ptsModulus = 1 << 33
 // ok is false if no PES packet begins here, if it carries no time, or if its header is
 // scrambled or goes on in the next packet.
 func (p Packet) PESTime() (pts, dts int64, ok bool) {
-	const fixed, hasPTS, hasDTS = 9, 0x80, 0x40
-	pes := p.Payload()
-	if !p.UnitStart() || p.Scrambled() || len(pes) < fixed ||
-		pes[0] != 0 || pes[1] != 0 || pes[2] != 1 || pes[6]&0xc0 != 0x80 {
-		return 0, 0, false
-	}
-	flags, fields := pes[7], pes[fixed:min(len(pes), fixed+int(pes[8]))]
-	if flags&hasPTS == 0 || len(fields) < 5 {
-		return 0, 0, false
-	}
-	pts = timeStamp(fields)
-	if flags&hasDTS == 0 {
+	switch stamps := p.stamps(); len(stamps) {
+	case stampSize:
+		pts = timeStamp(stamps)
 		return pts, pts, true
+	case 2 * stampSize:
+		return timeStamp(stamps), timeStamp(stamps[stampSize:]), true
 	}
-	if len(fields) < 10 {
-		return 0, 0, false
-	}
-	return pts, timeStamp(fields[5:]), true
+	return 0, 0, false
 }
 
 // timeStamp reads the 33 bits of a PTS or DTS from its first five bytes.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/acequia-tv/acequia/internal/engine"
 	"github.com/acequia-tv/acequia/internal/engine/enginetest"
+	"github.com/acequia-tv/acequia/internal/mpegts"
 	"github.com/acequia-tv/acequia/internal/telemetry/telemetrytest"
 )
 
@@ -303,6 +304,55 @@ func TestOutageOfEveryEngine(t *testing.T) {
 		}
 		if s.longest < 10*time.Second || s.silence > paddingPause || rep.Null == 0 {
 			t.Errorf("silent for %v of the %v without a picture, with %d null packets", s.silence, s.longest, rep.Null)
+		}
+		r.checkNothingLeft()
+	})
+}
+
+// After an outage that no overlap bridges, pictures are missing, and neither a clock nor a
+// counter shows it. The engine that took over then fails in turn, and although its packets are not
+// the ones that were sent, the next one goes on with the very packet that was due.
+func TestClocksGoOnAcrossAGap(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2, testConfig(), enginetest.Config{})
+		s := newScreen(channelIH)
+		seen := mpegts.NewScanner()
+		var framer mpegts.Framer
+		s.tee = func(p []byte) { seen.Scan(framer.Push(p)) }
+		var all sync.WaitGroup
+		all.Go(func() {
+			if err := r.watch(byID, s, 90*time.Second); !errors.Is(err, errSeenEnough) {
+				t.Error(err)
+			}
+		})
+		time.Sleep(10 * time.Second)
+		for _, f := range r.fakes {
+			f.Kill()
+		}
+		time.Sleep(20 * time.Second)
+		for _, f := range r.fakes {
+			if err := f.Revive(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(20 * time.Second)
+		gap := s.verifier.Report()
+		if gap.Gaps != 1 || gap.CleanGaps != 1 {
+			t.Fatalf("%+v; want one gap that ends at a random access point", gap)
+		}
+		_, fake := r.playing()
+		fake.Kill()
+		all.Wait()
+		rep := s.verifier.Report()
+		if rep.Gaps != 1 || rep.Lost != gap.Lost || rep.Repeats+rep.Foreign+rep.Corrupt+rep.Continuity+rep.Skipped != 0 {
+			t.Errorf("%+v", rep)
+		}
+		if st := seen.Stats(); st.Jumps != 0 || st.Continuity != 0 {
+			t.Errorf("%d jumps of the clock, %d continuity errors", st.Jumps, st.Continuity)
+		}
+		if n := r.happened(EventSwitched); n != 2 {
+			t.Errorf("%d changes of engine, want 2", n)
 		}
 		r.checkNothingLeft()
 	})

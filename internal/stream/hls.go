@@ -48,11 +48,11 @@ func (s *Stream) pack() *packager {
 		seg.Close()
 		return p
 	}
-	r := s.ring
+	t := s.tape
 	s.hub.work.Go(func() {
 		defer cancel()
 		defer seg.Close()
-		err := s.cut(ctx, r, seg, p.list)
+		err := s.cut(ctx, t, seg, p.list)
 		s.log.Debug("segments end", "err", err)
 	})
 	return p
@@ -72,10 +72,12 @@ func (s *Stream) unpack(v *Viewer) {
 }
 
 // cut feeds the ring to seg until ctx or the stream ends. It begins so
-// far back that the playlist is full at once, if the ring has that much. The error is
-// never nil.
-func (s *Stream) cut(ctx context.Context, r *ring.Ring, seg *hls.Segmenter, list *hls.Playlist) error {
-	cfg := s.hub.cfg.HLS
+// far back that the playlist is full at once, if the ring has that much. Where a source did
+// not overlap the one before, seg is told that the stream breaks: the clocks go on, but
+// pictures are missing, their dates jump, and the encoding may be another (RFC 8216,
+// 4.3.2.3). The error is never nil.
+func (s *Stream) cut(ctx context.Context, t *tape, seg *hls.Segmenter, list *hls.Playlist) error {
+	cfg, r := s.hub.cfg.HLS, t.ring
 	start, err := join(ctx, r, ticks(time.Duration(cfg.Window+1)*cfg.Segment))
 	if err != nil {
 		return err
@@ -84,17 +86,26 @@ func (s *Stream) cut(ctx context.Context, r *ring.Ring, seg *hls.Segmenter, list
 	date := time.Now().Add(-behind)
 	seg.Start(start.Pos, start.Preface, date)
 	pos, shown := start.Pos, false
+	whole := pos // breaks up to there are known
 	bufs := make([][]byte, 0, packReadSize>>15)
 	for ctx.Err() == nil {
 		var n int
 		bufs, n, err = r.Read(bufs[:0], pos, packReadSize)
+		if joint, ok := t.joint(whole, pos+int64(n)); ok {
+			if joint > pos {
+				bufs, n, err = r.Read(bufs[:0], pos, int(joint-pos))
+			} else {
+				seg.Start(pos, nil, time.Now())
+				whole = pos
+			}
+		}
 		switch {
 		case errors.Is(err, ring.ErrBehind):
 			if start, err = join(ctx, r, ticks(s.hub.cfg.Burst)); err != nil {
 				return err
 			}
 			s.log.Warn("segments fell behind the stream, and go on further ahead", "bytes", start.Pos-pos)
-			pos = start.Pos
+			pos, whole = start.Pos, start.Pos
 			seg.Start(pos, start.Preface, time.Now())
 		case err != nil:
 			return fmt.Errorf("stream ended: %w", err)

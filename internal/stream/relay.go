@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/acequia-tv/acequia/internal/mpegts"
@@ -17,8 +19,8 @@ import (
 const spliceTimeout = 10 * time.Second
 
 // tape is the end of the relay that viewers read from: the ring, and the
-// scanner that knows its random access points. It is owned by the stream's
-// goroutine.
+// scanner that knows its random access points. What is not said to be guarded
+// is owned by the stream's goroutine.
 type tape struct {
 	ring    *ring.Ring
 	waker   *waker
@@ -26,6 +28,11 @@ type tape struct {
 	marks   []ring.Mark
 	marked  bool // there was a mark
 	gauge   gauge
+
+	mu      sync.Mutex
+	retimer mpegts.Retimer // guarded by mu
+	joints  []int64        // positions held of splices without overlap, oldest first; guarded by mu
+	last    int64          // the last of them, held or not; guarded by mu
 }
 
 func newTape(g gauge) *tape {
@@ -33,16 +40,19 @@ func newTape(g gauge) *tape {
 	return &tape{ring: r, waker: newWaker(r), scanner: mpegts.NewScanner(), gauge: g}
 }
 
-// write appends whole packets.
+// write appends whole packets of the source, and may change them.
 func (t *tape) write(packets []byte) {
 	if len(packets) == 0 {
 		return
 	}
+	t.mu.Lock()
+	t.retimer.Apply(packets)
 	t.marks = t.marks[:0]
 	for _, p := range t.scanner.Scan(packets) {
 		t.marks = append(t.marks, ring.Mark{Pos: p.Pos, Time: p.Time, Preface: p.Preface})
 	}
 	t.ring.Add(packets, t.scanner.Time(), t.marks)
+	t.mu.Unlock()
 	// The first viewers wait for a random access point to begin at.
 	first := !t.marked && len(t.marks) > 0
 	t.marked = t.marked || first
@@ -50,6 +60,41 @@ func (t *tape) write(packets []byte) {
 	if len(t.marks) > 0 {
 		t.gauge.measure(t.ring, t.marks)
 	}
+}
+
+// join makes the clocks of a source that does not overlap the one before go on
+// from those of that one. packets are its first; write takes them, and all that
+// follow.
+func (t *tape) join(packets []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.retimer.Continue(t.scanner, t.ring.Tail(nil, upstream.TailSize), packets)
+	t.last = t.ring.End()
+	start := t.ring.Start()
+	t.joints = append(slices.DeleteFunc(t.joints, func(pos int64) bool { return pos < start }), t.last)
+}
+
+// joint returns the first splice without overlap behind from and before to. It
+// may be called from any goroutine.
+func (t *tape) joint(from, to int64) (pos int64, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, pos := range t.joints {
+		if pos > from && pos < to {
+			return pos, true
+		}
+	}
+	return 0, false
+}
+
+// tail returns the last packets as the engine sent them, back to the last
+// splice without overlap. It may be called from any goroutine.
+func (t *tape) tail() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	packets := t.ring.Tail(nil, int(min(upstream.TailSize, t.ring.End()-t.last)))
+	t.retimer.Undo(packets)
+	return packets
 }
 
 // relay copies a live content into a ring until the stream ends. When an
@@ -63,7 +108,7 @@ func (s *Stream) relay(c *conn) error {
 	s.hub.memory.hold(s, t.ring)
 	defer t.waker.stop()
 	s.mu.Lock()
-	s.ring = t.ring
+	s.ring, s.tape = t.ring, t
 	s.mu.Unlock()
 	if packets, err := c.source.Next(); err == nil { // what the start waited for
 		t.write(packets)
@@ -118,12 +163,12 @@ func (s *Stream) lose(c *conn, err error) {
 	s.hub.retire(c)
 }
 
-// tail returns the last packets that viewers were given.
+// tail returns the last packets that were relayed, as the engine sent them.
 func (s *Stream) tail() []byte {
 	s.mu.Lock()
-	r := s.ring
+	t := s.tape
 	s.mu.Unlock()
-	return r.Tail(nil, upstream.TailSize)
+	return t.tail()
 }
 
 // reopen opens the content within one start timeout.
@@ -141,12 +186,12 @@ func (s *Stream) reopen(ctx context.Context, not avoid) (*conn, error) {
 	return c, nil
 }
 
-// splice feeds the new source through the seam until packets pass unchanged.
+// splice feeds the new source through the seam until packets come through.
 func (s *Stream) splice(c *conn, t *tape) error {
-	seam := upstream.NewSeam(s.tail())
+	seam := upstream.NewSeam(t.tail())
 	late := time.NewTimer(spliceTimeout)
 	defer late.Stop()
-	for announced := false; !seam.Done(); {
+	for !seam.Joined() {
 		packets, err := c.source.Next()
 		if err != nil {
 			return err
@@ -156,12 +201,13 @@ func (s *Stream) splice(c *conn, t *tape) error {
 			seam.GiveUp()
 		default:
 		}
-		t.write(seam.Feed(packets))
-		if seam.Joined() && !announced {
-			announced = true
-			s.switched(c, seam.Seamless())
+		packets = seam.Feed(packets)
+		if seam.Joined() && !seam.Seamless() {
+			t.join(packets)
 		}
+		t.write(packets)
 	}
+	s.switched(c, seam.Seamless())
 	return nil
 }
 

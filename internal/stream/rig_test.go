@@ -252,6 +252,7 @@ type screen struct {
 	silence  time.Duration // the longest time between two writes, padding included
 	heard    time.Time
 	stop     func(n int64) bool // whether to leave after n bytes
+	tee      func(p []byte)     // gets what the viewer gets, if set
 	got      int64
 	deadline time.Time
 	leave    context.CancelCauseFunc
@@ -269,6 +270,9 @@ func (s *screen) Write(p []byte) (int, error) {
 		s.silence = max(s.silence, now.Sub(s.heard))
 	}
 	s.heard = now
+	if s.tee != nil {
+		s.tee(p)
+	}
 	if bytes.Equal(p, padding) {
 		if s.first.IsZero() {
 			return 0, errors.New("padding before the stream")

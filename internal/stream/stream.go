@@ -54,6 +54,7 @@ type Stream struct {
 	idle      *time.Timer
 	since     time.Time      // when the last viewer left, while idle is set
 	ring      *ring.Ring     // set with StateLive
+	tape      *tape          // of that ring
 	file      *file          // set with StateFile
 	packager  *packager      // while somebody watches segments
 	changes   int            // of engine, since the start

@@ -41,5 +41,5 @@ func (j *Joint) Feed(packets []byte) []byte {
 // Unsure returns how many of the last bytes may still be wrong.
 func (j *Joint) Unsure() int { return len(j.unsure) }
 
-// Done is as [Seam.Done].
-func (j *Joint) Done() bool { return j.Seam.Done() && len(j.unsure) == 0 }
+// Done tells whether Feed does nothing any more but pass packets on.
+func (j *Joint) Done() bool { return j.Joined() && len(j.unsure) == 0 }

@@ -4,22 +4,19 @@ import (
 	"github.com/acequia-tv/acequia/internal/mpegts"
 )
 
-const (
-	// heldMost bounds what a [Seam] keeps of a new source while it looks for
-	// the place to join: at 50 Mbit/s more than a second, at 5 Mbit/s thirteen.
-	heldMost = 8 << 20
-	// markedFor is for how many bytes after a break the first packet of each
-	// PID is marked as discontinuous. Later ones belong to tables and tracks
-	// that come so seldom that nobody counts on their continuity.
-	markedFor = 4 << 20
-)
+// heldMost bounds what a [Seam] keeps of a new source while it looks for the
+// place to join: at 50 Mbit/s more than a second, at 5 Mbit/s thirteen.
+const heldMost = 8 << 20
+
+// lookSize is how many bytes are looked at in one go, so that the place from
+// which on viewers have not seen the source is known as closely.
+const lookSize = 348 * mpegts.PacketSize
 
 // Seam joins a new source to an old one. Where the two overlap it goes on with
 // the very packet that the old source would have sent next. Where they do not,
 // it goes on at the first random access point that viewers have not seen, with
-// the tables before it and the break indicated as ISO/IEC 13818-1 says
-// (2.4.3.5): decoders then reset their counters and clocks instead of
-// reporting loss.
+// the tables before it. [mpegts.Retimer] then makes the clocks and counters of
+// the new source go on where those of the old one stopped.
 //
 // A Seam is for one goroutine.
 type Seam struct {
@@ -31,7 +28,6 @@ type Seam struct {
 	points  []mpegts.RandomAccessPoint
 	verdict Verdict
 	joined  bool
-	breaks  breaks
 }
 
 // NewSeam returns the seam to a source whose last packets are tail, at most
@@ -41,11 +37,20 @@ func NewSeam(tail []byte) *Seam {
 }
 
 // Feed takes the next packets of the new source and returns those to send,
-// none while the seam is not reached. The result is valid until the next call.
+// none while the seam is not reached, and all once it is. The result is valid
+// as long as packets, and may share its memory.
 func (s *Seam) Feed(packets []byte) []byte {
-	if s.joined {
-		return s.breaks.mark(packets)
+	for !s.joined && len(packets) > 0 {
+		n := min(len(packets), lookSize)
+		if out := s.look(packets[:n]); s.joined {
+			return append(out, packets[n:]...)
+		}
+		packets = packets[n:]
 	}
+	return packets
+}
+
+func (s *Seam) look(packets []byte) []byte {
 	if s.verdict == Searching {
 		rest, v := s.splicer.Feed(packets)
 		if v == Joined {
@@ -75,9 +80,6 @@ func (s *Seam) Joined() bool { return s.joined }
 
 // Seamless tells whether the old source is continued without a break.
 func (s *Seam) Seamless() bool { return s.verdict == Joined }
-
-// Done tells whether Feed does nothing any more but pass packets on.
-func (s *Seam) Done() bool { return s.joined && s.breaks.done() }
 
 // hold keeps packets of which the place to join may be one.
 func (s *Seam) hold(packets []byte) {
@@ -112,57 +114,7 @@ func (s *Seam) enter() []byte {
 	}
 	out := append([]byte(nil), at.Preface...)
 	out = append(out, s.held[at.Pos-s.heldPos:]...)
-	info, _ := s.scanner.Info()
-	s.breaks = breaks{left: markedFor, clock: info.PCRPID}
 	s.joined = true
 	s.held, s.points = nil, nil
-	return s.breaks.mark(out)
-}
-
-// breaks indicates a break on each PID where it first shows: a packet without
-// payload that carries the discontinuity_indicator goes before it, because the
-// packet itself may have no room for one. The PID of the clock has it set also
-// in every packet up to its first clock reference.
-type breaks struct {
-	left  int    // bytes for which PIDs are still looked at
-	clock uint16 // PID of the clock; 0 once its reference was marked
-	seen  [0x2000 / 64]uint64
-	out   []byte
-}
-
-func (b *breaks) done() bool { return b.left <= 0 }
-
-// mark returns packets with the indications among them. The result is valid
-// until the next call; packets are not changed.
-func (b *breaks) mark(packets []byte) []byte {
-	if b.done() {
-		return packets
-	}
-	b.left -= len(packets)
-	b.out = b.out[:0]
-	for at := 0; at < len(packets); at += mpegts.PacketSize {
-		p := mpegts.Packet(packets[at : at+mpegts.PacketSize])
-		pid := p.PID()
-		if word, bit := pid/64, uint64(1)<<(pid%64); pid != mpegts.NullPID && b.seen[word]&bit == 0 {
-			b.seen[word] |= bit
-			b.out = append(b.out, mpegts.DiscontinuityPacket(pid, nextCounter(p))...)
-		}
-		b.out = append(b.out, p...)
-		if pid == b.clock && b.clock != 0 {
-			mpegts.Packet(b.out[len(b.out)-mpegts.PacketSize:]).SetDiscontinuity(true)
-			if _, ok := p.PCR(); ok {
-				b.clock = 0
-			}
-		}
-	}
-	return b.out
-}
-
-// nextCounter is the continuity counter that the first packet with payload
-// after a break has, when p is the first packet.
-func nextCounter(p mpegts.Packet) uint8 {
-	if p.HasPayload() {
-		return p.CC()
-	}
-	return p.CC() + 1
+	return out
 }

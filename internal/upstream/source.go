@@ -104,7 +104,7 @@ func (s *Source) Silence() time.Duration {
 }
 
 // Next waits for more packets and returns them, whole and aligned. The slice
-// is valid until the next call. The error says why the source ended; see
+// is the caller's to change until the next call. The error says why the source ended; see
 // [FailureOf].
 func (s *Source) Next() ([]byte, error) {
 	if s.ahead != nil {

@@ -264,5 +264,12 @@ func (w *packetWriter) mark(tag uint32, number int64) {
 	binary.BigEndian.PutUint32(m[14:], crcOf(w.dst[w.start:]))
 }
 
-// crcOf is the checksum in a packet's mark.
-func crcOf(payload []byte) uint32 { return crc32.Checksum(payload, castagnoli) }
+// crcOf is the checksum in a packet's mark. It leaves a time stamp out, as relays
+// may move the clocks.
+func crcOf(payload []byte) uint32 {
+	const stamp, end = pesHeaderLength - 5, pesHeaderLength
+	if len(payload) < end || payload[0] != 0 || payload[1] != 0 || payload[2] != 1 {
+		return crc32.Checksum(payload, castagnoli)
+	}
+	return crc32.Update(crc32.Checksum(payload[:stamp], castagnoli), castagnoli, payload[end:])
+}

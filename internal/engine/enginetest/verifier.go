@@ -20,7 +20,7 @@ type Report struct {
 	Repeats    int64 // media packets that came before
 	Null       int64 // null packets, which are no fault: a receiver throws them away
 	Foreign    int64 // other packets that are not of the content
-	Corrupt    int64 // packets of the content whose payload is damaged
+	Corrupt    int64 // packets of the content whose payload is damaged, time stamps aside
 	Continuity int64 // media packets whose continuity counter does not follow
 	Skipped    int64 // bytes passed over in search of packets
 	// TablesFirst tells that a PAT and a PMT came before the first media packet.
