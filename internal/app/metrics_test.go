@@ -20,6 +20,7 @@ import (
 	"github.com/acequia-tv/acequia/internal/event"
 	"github.com/acequia-tv/acequia/internal/native"
 	"github.com/acequia-tv/acequia/internal/native/vod/vodtest"
+	"github.com/acequia-tv/acequia/internal/official"
 	"github.com/acequia-tv/acequia/internal/reconcile"
 	"github.com/acequia-tv/acequia/internal/stream"
 	"github.com/acequia-tv/acequia/internal/telemetry"
@@ -58,6 +59,13 @@ func TestMetricsReference(t *testing.T) {
 		"metrics of the Go runtime and of the process, and `acequia_build_info`.\nNo label names a content, a player or an address.\n")
 	section(t, &doc, "acequia serve", server.descs)
 	section(t, &doc, "acequia engine", engine.descs)
+	watched := &described{Registerer: prometheus.NewRegistry()}
+	supervisor, err := official.New("start-engine", invocation(t).Config, nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	watched.MustRegister(supervisor.Metrics())
+	section(t, &doc, "acequia engine --official", watched.descs)
 	if *update {
 		if err := os.WriteFile(path, doc.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
