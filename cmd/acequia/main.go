@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	_ "time/tzdata" // for TZ in an image that holds no other files
 
 	"github.com/acequia-tv/acequia/internal/app"
 	"github.com/acequia-tv/acequia/internal/cli"

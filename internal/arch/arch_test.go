@@ -36,7 +36,7 @@ var layers = []struct {
 	{name: "ports", packages: []string{"engine", "provider", "telemetry", "native/vod"}},
 	{name: "contracts", packages: []string{"engine/enginetest", "provider/providertest", "native/vod/vodtest", "telemetry/telemetrytest", "hls/hlstest"}},
 	{name: "machinery", within: true, packages: []string{
-		"upstream", "stream", "reconcile", "provider/...", "native", "native/...", "demo", "official",
+		"upstream", "stream", "reconcile", "provider/...", "native", "native/...", "demo", "official", "privilege",
 		"auth", "store",
 	}},
 	{name: "surfaces", within: true, packages: []string{"playback", "compat", "native/api", "cli", "api", "live"}},

@@ -62,6 +62,10 @@ type Process struct {
 	Signals <-chan os.Signal
 	Exit    func(status int)
 
+	// Become gives up the rights of root for the user that the environment
+	// names, if it does, who gets the directories. Nil where nobody has any.
+	Become func(getenv func(string) string, log *slog.Logger, dirs ...string) error
+
 	ReadFile func(name string) ([]byte, error)
 	Writable func(dir string) bool // tells whether a directory exists and can be written
 

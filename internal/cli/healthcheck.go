@@ -8,9 +8,11 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
+	"strconv"
 	"strings"
 	"time"
+
+	"github.com/acequia-tv/acequia/internal/official"
 )
 
 // maxAnswer is how much of an answer is shown.
@@ -20,6 +22,7 @@ type healthcheckCommand struct {
 	settingFlags
 	URL     string        `name:"url" help:"URL to ask in place of the one that follows from the setting listen."`
 	Live    bool          `name:"live" help:"Ask whether it lives (/livez) rather than whether it is ready (/readyz)."`
+	Engine  bool          `name:"engine" help:"Ask the engine of acequia engine, official or native, for its version."`
 	Timeout time.Duration `name:"timeout" default:"3s" help:"How long the answer may take."`
 }
 
@@ -32,6 +35,7 @@ Examples:
 
     acequia healthcheck
     acequia healthcheck --live --timeout 1s
+    acequia healthcheck --engine
     acequia healthcheck --url http://127.0.0.1:8000/readyz
 
 In a Dockerfile:
@@ -54,15 +58,8 @@ func (h *healthcheckCommand) Run(ctx context.Context, c *call) error {
 func (h *healthcheckCommand) check(ctx context.Context, c *call) error {
 	target := h.URL
 	if target == "" {
-		settings, err := h.load(c)
-		if err != nil {
-			return err
-		}
-		path := "/readyz"
-		if h.Live {
-			path = "/livez"
-		}
-		if target, err = healthURL(settings.Config.Listen, path); err != nil {
+		var err error
+		if target, err = h.target(c); err != nil {
 			return err
 		}
 	}
@@ -73,6 +70,24 @@ func (h *healthcheckCommand) check(ctx context.Context, c *call) error {
 	}
 	_, err := fmt.Fprintln(c.process.Stdout, "healthy")
 	return err
+}
+
+// target is the URL that follows from the settings.
+func (h *healthcheckCommand) target(c *call) (string, error) {
+	if h.Engine {
+		c.aliases = official.Aliases()
+	}
+	settings, err := h.load(c)
+	switch {
+	case err != nil:
+		return "", err
+	case h.Engine:
+		return healthURL(":"+strconv.Itoa(settings.Config.Engine.HTTPPort), "/webui/api/service?method=get_version")
+	case h.Live:
+		return healthURL(settings.Config.Listen, "/livez")
+	default:
+		return healthURL(settings.Config.Listen, "/readyz")
+	}
 }
 
 // healthURL is how this machine reaches a server that listens on an address.
@@ -92,7 +107,7 @@ func healthURL(listen, path string) (string, error) {
 			host = "::1"
 		}
 	}
-	return (&url.URL{Scheme: "http", Host: net.JoinHostPort(host, port), Path: path}).String(), nil
+	return "http://" + net.JoinHostPort(host, port) + path, nil
 }
 
 // ask returns nil where the answer is 200. It goes straight to the server: no

@@ -35,7 +35,8 @@ func (f *settingFlags) load(c *call) (*config.Settings, error) {
 	return settings, nil
 }
 
-// invocation loads the settings and what follows from them.
+// invocation loads the settings and what follows from them. From here on the
+// program runs as the user whom it was told to be.
 func (f *settingFlags) invocation(c *call) (Invocation, error) {
 	settings, err := f.load(c)
 	if err != nil {
@@ -45,6 +46,11 @@ func (f *settingFlags) invocation(c *call) (Invocation, error) {
 	if err != nil {
 		return Invocation{}, err
 	}
+	if become := c.process.Become; become != nil {
+		if err := become(c.process.getenv, log, directories(settings.Config)...); err != nil {
+			return Invocation{}, err
+		}
+	}
 	return Invocation{
 		Config:   settings.Config,
 		Settings: settings,
@@ -53,6 +59,17 @@ func (f *settingFlags) invocation(c *call) (Invocation, error) {
 		Stdin:    c.process.Stdin,
 		Stdout:   c.process.Stdout,
 	}, nil
+}
+
+// directories are those that the program writes to.
+func directories(c config.Config) []string {
+	var dirs []string
+	for _, dir := range []string{c.Data, c.Official.StateDir, c.Official.CacheDir} {
+		if dir != "" {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
 }
 
 func (p *Process) logger(settings config.Log) (*slog.Logger, error) {

@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
 
+	"github.com/acequia-tv/acequia/internal/privilege"
 	"github.com/acequia-tv/acequia/internal/telemetry"
 )
 
@@ -35,6 +37,7 @@ func Main(system System, apps Apps) int {
 		Terminal: isTerminal(system.Stderr),
 		Signals:  signals,
 		Exit:     system.Exit,
+		Become:   become,
 		ReadFile: os.ReadFile,
 		Writable: writable,
 		Build:    telemetry.ReadBuild(),
@@ -58,4 +61,15 @@ func writable(dir string) bool {
 	}
 	probe.Close()
 	return os.Remove(probe.Name()) == nil
+}
+
+// dockerSocket is where the daemon of this machine listens, if there is one.
+const dockerSocket = "/var/run/docker.sock"
+
+func become(getenv func(string) string, log *slog.Logger, dirs ...string) error {
+	user, err := privilege.Chosen(getenv, dockerSocket)
+	if err != nil {
+		return usageError{err}
+	}
+	return privilege.Become(user, log, dirs...)
 }

@@ -17,7 +17,7 @@ func Aliases() []config.Alias {
 		{Variable: "HTTP_PORT", Key: "engine.http_port"},
 		{Variable: "HTTPS_PORT", Key: "engine.https_port"},
 		{Variable: "P2P_PORT", Key: "engine.p2p_port"},
-		{Variable: "INTERNAL_BUFFERING", Key: "engine.internal_buffering"},
+		{Variable: "INTERNAL_BUFFERING", Key: "engine.internal_buffering", Text: zeroOrMore},
 		{Variable: "CACHE_LIMIT", Key: "engine.cache_limit", Text: gigabytes},
 		{Variable: "ALLOW_REMOTE_ACCESS", Key: "engine.bind_all"},
 		{Variable: "BIND_ALL", Key: "engine.bind_all", Text: anyText},
@@ -33,6 +33,15 @@ func gigabytes(text string) (string, error) {
 		return "", fmt.Errorf("%q is not a number of gigabytes: write one such as 5, or use %s with a unit", text, "ACEQUIA_ENGINE_CACHE_LIMIT")
 	}
 	return strconv.Itoa(n) + "GiB", nil
+}
+
+// zeroOrMore reads INTERNAL_BUFFERING, which is passed to a flag that is on with
+// any number but 0. What is no number is read as any boolean.
+func zeroOrMore(text string) (string, error) {
+	if n, err := strconv.Atoi(text); err == nil {
+		return strconv.FormatBool(n != 0), nil
+	}
+	return text, nil
 }
 
 // anyText reads BIND_ALL, which is on with any text. Nobody who writes "false"

@@ -59,6 +59,7 @@ func TestVariablesOfOtherImages(t *testing.T) {
 		{"P2P_PORT=51413", []string{"--port=51413"}},
 		{"INTERNAL_BUFFERING=1", []string{"--use-internal-buffering=1"}},
 		{"INTERNAL_BUFFERING=0", []string{"--use-internal-buffering=0"}},
+		{"INTERNAL_BUFFERING=60", []string{"--use-internal-buffering=1"}},
 		{"INTERNAL_BUFFERING=true", []string{"--use-internal-buffering=1"}},
 		{"CACHE_LIMIT=5", []string{"--cache-max-bytes=5368709120"}},
 		{"BIND_ALL=1", []string{"--bind-all"}},
