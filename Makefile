@@ -7,7 +7,7 @@ TOOL      := $(GO) tool -modfile=tools/go.mod
 FUZZTIME  ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test race browser-test lint vet vuln fuzz bench gen image clean
+.PHONY: help demo build test race browser-test lint vet vuln fuzz bench gen rootfs image image-official clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,12 +58,23 @@ gen: ## everything that is generated: the reference pages
 # over HTTPS: the first of the usual places that exists.
 CA_BUNDLE ?= $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem))
 
-image: build ## container image acequia:$(VERSION), also tagged acequia:latest
+TAG := $(subst +,-,$(VERSION))
+
+rootfs: build
 	rm -rf bin/image && mkdir -p bin/image/rootfs/config bin/image/rootfs/etc/ssl/certs
 	mkdir -m 1777 bin/image/rootfs/tmp
 	cp bin/acequia bin/image/rootfs/
 	$(if $(CA_BUNDLE),cp $(CA_BUNDLE) bin/image/rootfs/etc/ssl/certs/ca-certificates.crt,@echo "no CA bundle found: HTTPS trackers will not work in the image")
-	docker build -t acequia:$(subst +,-,$(VERSION)) -t acequia:latest -f deploy/Dockerfile bin/image
+
+image: rootfs ## container images acequia and acequia-engine, $(VERSION) and latest
+	docker build -t acequia:$(TAG) -t acequia:latest -f deploy/Dockerfile bin/image
+	docker build -t acequia-engine:$(TAG) -t acequia-engine:latest -f deploy/engine.Dockerfile bin/image
+
+# What the image of an official engine is made from, where it is not the usual.
+official_arguments := $(foreach a,BASE URL,$(if $($(a)),--build-arg $(a)=$($(a))))$(if $(ENGINE), --build-arg VERSION=$(ENGINE))
+
+image-official: rootfs ## container image acequia-engine-official; needs SHA256 of the engine's archive, takes ENGINE, URL and BASE
+	docker build -t acequia-engine-official:latest --build-arg SHA256=$(SHA256) $(official_arguments) -f deploy/engine-official.Dockerfile bin/image
 
 clean:
 	rm -rf bin
