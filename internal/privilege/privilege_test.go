@@ -87,8 +87,7 @@ func TestBecome(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can become somebody else")
 	}
-	// Not below t.TempDir, which others may not enter.
-	dir, err := os.MkdirTemp("/tmp", "acequia-privilege-")
+	dir, err := os.MkdirTemp("/tmp", "acequia-privilege-") //nolint:usetesting // others may not enter t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
