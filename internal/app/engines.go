@@ -20,7 +20,7 @@ type poolEngines struct {
 // Acquire implements [stream.Engines].
 func (p poolEngines) Acquire(ctx context.Context, want stream.Want) (*stream.Slot, error) {
 	slot, err := p.pool.Acquire(ctx, reconcile.Request{
-		Content: want.Content.String(), Official: want.Official, Exclude: want.Exclude, Wait: p.wait,
+		Content: want.Content.String(), Official: want.Official, Exclude: want.Exclude, Only: want.Only, Wait: p.wait,
 	})
 	if err != nil {
 		return nil, unavailable(err)

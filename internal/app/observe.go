@@ -28,6 +28,9 @@ type observer struct {
 	failures *prometheus.CounterVec   // by failure
 	switches *prometheus.CounterVec   // by seamless
 	refused  *prometheus.CounterVec   // by reason
+	gaps     prometheus.Histogram     // seconds
+	degraded *prometheus.CounterVec   // by reason
+	settled  *prometheus.CounterVec   // by reason
 	viewers  prometheus.Counter
 	skips    prometheus.Counter
 }
@@ -48,9 +51,16 @@ func newObserver(registry prometheus.Registerer, events *event.Log, log *slog.Lo
 		starts:   counters("stream_starts_total", "Starts of streams, by result: ok or the code of the error.", "result"),
 		failures: counters("stream_source_failures_total", "Sources that failed under a running stream, by how.", "failure"),
 		switches: counters("stream_switches_total", "Streams that went on from another engine, by whether a packet was lost.", "seamless"),
-		refused:  counters("stream_refused_total", "Viewers that were kept out, by reason: a limit, or the shutdown.", "reason"),
-		viewers:  counter("stream_viewers_total", "Viewers that joined a stream."),
-		skips:    counter("stream_viewer_skips_total", "Times that a viewer was too slow and skipped ahead."),
+		degraded: counters("stream_degradations_total", "Times that an engine played a stream badly and another one was looked for, by reason.", "reason"),
+		settled:  counters("stream_content_faults_total", "Times that engine after engine showed the same fault of a content, by reason.", "reason"),
+		gaps: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "acequia_stream_switch_gap_seconds",
+			Help:    "Time without anything new for viewers when a stream went on from another engine.",
+			Buckets: []float64{0.1, 0.25, 0.5, 1, 2.5, 5, 7.5, 10, 20, 60},
+		}),
+		refused: counters("stream_refused_total", "Viewers that were kept out, by reason: a limit, or the shutdown.", "reason"),
+		viewers: counter("stream_viewers_total", "Viewers that joined a stream."),
+		skips:   counter("stream_viewer_skips_total", "Times that a viewer was too slow and skipped ahead."),
 		first: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "acequia_stream_start_duration_seconds",
 			Help:    "Time from the first request for a content to its first bytes.",
@@ -67,7 +77,7 @@ func newObserver(registry prometheus.Registerer, events *event.Log, log *slog.Lo
 		Help:    "Time from a viewer's request to its first byte, by whether the stream was starting or running.",
 		Buckets: []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30},
 	}, []string{"stream"})
-	registry.MustRegister(o.first, o.stages, o.waits)
+	registry.MustRegister(o.first, o.stages, o.waits, o.gaps)
 	return o
 }
 
@@ -84,6 +94,9 @@ func (o *observer) observe(e stream.Event) {
 	}
 	if e.Err != nil {
 		attrs["err"] = e.Err.Error()
+	}
+	if e.Reason != "" {
+		attrs["reason"] = string(e.Reason)
 	}
 	if e.Start != nil {
 		if tries := lost(e.Start); tries != "" {
@@ -121,8 +134,15 @@ func (o *observer) observe(e stream.Event) {
 	case stream.EventSource:
 		o.failures.WithLabelValues(string(upstream.FailureOf(e.Err))).Inc()
 		message = "The engine failed under the stream."
+	case stream.EventDegraded:
+		o.degraded.WithLabelValues(string(e.Reason)).Inc()
+		message = "The engine plays the stream badly; another one is looked for."
+	case stream.EventSettled:
+		o.settled.WithLabelValues(string(e.Reason)).Inc()
+		message = "Engine after engine shows the same fault: it is the content's own."
 	case stream.EventSwitched:
 		o.switches.WithLabelValues(yesNo(e.Seamless)).Inc()
+		o.gaps.Observe(e.Gap.Seconds())
 		message = "The stream goes on from another engine."
 	case stream.EventEnded:
 		o.log.Info("stream ended", "stream", name, "err", e.Err)

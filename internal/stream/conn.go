@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/acequia-tv/acequia/internal/content"
@@ -18,6 +19,10 @@ type conn struct {
 	opened  time.Time
 	session *engine.Session
 	source  *upstream.Source // nil for finite content
+
+	joined   atomic.Bool  // its packets reach the viewers
+	progress atomic.Int64 // when it last brought something new, in Unix nanoseconds; 0 before it plays
+	repeats  atomic.Bool  // it sends what viewers have had
 }
 
 // abandonTimeout bounds how long an open that nobody waits for any more is

@@ -22,6 +22,7 @@ type Engines interface {
 type Want struct {
 	Content  content.Selector
 	Exclude  []string // ids of engines that were tried already
+	Only     string   // id of the one engine that will do; "" for any
 	Official bool     // only an official AceStream engine can play this content
 }
 

@@ -14,7 +14,9 @@ const (
 	EventLeft      EventKind = "left"       // a viewer went
 	EventSkipped   EventKind = "skipped"    // a viewer was too slow and skipped ahead
 	EventSource    EventKind = "source"     // the engine failed; Err says how
-	EventSwitched  EventKind = "switched"   // it plays from Engine now
+	EventDegraded  EventKind = "degraded"   // Engine plays it badly, for Reason; another one is looked for
+	EventSettled   EventKind = "settled"    // engine after engine shows Reason: it is the content's own fault
+	EventSwitched  EventKind = "switched"   // it plays from Engine now, for Reason
 	EventRefused   EventKind = "refused"    // a viewer was kept out, mostly by a limit; Err says which, Stream is nil
 	EventEnded     EventKind = "ended"      // it played and is over; Err says why, nil for want of viewers
 )
@@ -32,6 +34,10 @@ type Event struct {
 	// EventFirstByte where the viewer waited for the start; nil otherwise.
 	Start *Start
 	First bool // of EventFirstByte: it is the first of the stream
+	// Reason is that of EventDegraded, EventSettled and EventSwitched.
+	Reason Reason
+	// Gap is, of EventSwitched, how long there was nothing new for viewers.
+	Gap time.Duration
 	// Seamless tells, of EventSwitched, that the new engine went on with the
 	// very packet at which the old one had stopped.
 	Seamless bool

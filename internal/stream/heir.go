@@ -25,19 +25,18 @@ const (
 	usualLosses = 3
 )
 
-// errReplaced ends a source whose heir is ready.
-var errReplaced = errors.New("another engine is ready to go on")
-
 // heir finds the engine that goes on with a stream after the one that plays
 // it. It makes before it breaks where it can: when the engine is about to leave
-// the pool, the content is opened on another engine while the old one still
-// plays, and the old one is let go when the new one delivers. When the old one
-// is silent for half the stall time, another is opened too. If that one goes on
+// the pool, or its session fails slowly, the content is opened on another engine
+// while the old one still plays, and the old one is let go when the new one
+// delivers, or proves better: handlings says which. When the old one falls silent
+// for half the stall time, another is opened too. If that one goes on
 // where the old one stopped, it takes over there and then; if not, it is at hand
 // by the time the old one is given up.
 type heir struct {
 	stream *Stream
 	old    *conn
+	watch  *watch
 	cancel context.CancelCauseFunc
 	haste  int           // losses of late, beyond what is usual: they slow the search down
 	calm   time.Time     // until when silence is no reason to search
@@ -50,10 +49,12 @@ type heir struct {
 func (s *Stream) appointHeir(c *conn) *heir {
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	h := &heir{
-		stream: s, old: c, cancel: cancel, haste: s.haste(time.Now()),
+		stream: s, old: c, watch: newWatch(s, c), cancel: cancel, haste: s.haste(time.Now()),
 		lost: make(chan struct{}), found: make(chan *conn, 1),
 	}
 	s.hub.work.Go(func() { h.run(ctx) })
+	s.hub.work.Go(func() { h.watch.look(ctx) })
+	s.hub.work.Go(func() { h.watch.ask(ctx) })
 	return h
 }
 
@@ -84,76 +85,132 @@ func (h *heir) succeed() (*conn, error) {
 	return c, nil
 }
 
+// want is a need of a successor.
+type want struct {
+	why  Reason   // "" once the old source is lost
+	move *request // of a person, who waits for the answer; nil without
+}
+
 // run waits for the need, and then searches until an engine is found, the
 // outage is too long or ctx ends.
 func (h *heir) run(ctx context.Context) {
 	for {
-		leaving, err := h.need(ctx)
+		w, err := h.need(ctx)
 		if err != nil {
 			h.err = err
 			h.found <- nil
 			return
 		}
-		c, err := h.search(ctx)
+		c, err := h.search(ctx, w)
+		if err == nil && !h.isLost() && !h.audition(ctx, c, w.why) {
+			h.stream.hub.retire(c)
+			err = errNoBetter
+		}
 		switch {
-		case err != nil:
+		case err == nil:
+			if how := handlings[w.why]; how.attempt && w.move == nil {
+				h.stream.tried(time.Now())
+			}
+			h.found <- c
+			if !h.isLost() {
+				h.old.source.Stop(causes[w.why])
+			}
+			w.move.answer(nil)
+			return
+		case ctx.Err() != nil || errors.Is(err, errOutage):
+			w.move.answer(err)
 			h.err = err
 			h.found <- nil
 			return
-		case leaving:
-			h.found <- c
-			h.old.source.Stop(errReplaced)
-			return
-		case h.awaitLoss(ctx, c):
-			h.found <- c
-			h.old.source.Stop(upstream.ErrStalled)
-			return
 		}
-		// The old engine has recovered meanwhile.
-		h.stream.hub.retire(c)
+		h.stream.log.Debug("the engine stays", "engine", h.old.slot.EngineID, "reason", w.why, "err", err)
+		w.move.answer(err)
+		h.stay(w.why, err)
+	}
+}
+
+// stay takes note that the old engine plays on.
+func (h *heir) stay(why Reason, err error) {
+	switch how := handlings[why]; {
+	case how.take == takeIfBetter:
+		if errors.Is(err, errNoBetter) {
+			h.stream.note(why, h.old.slot.EngineID)
+		}
+		h.stream.tried(time.Now())
+	case how.attempt:
+		h.stream.tried(time.Now())
+	default: // the old engine has recovered
 		h.calm = time.Now().Add(calmTime)
 	}
 }
 
-// need waits until a successor is needed: leaving tells that the old engine
-// goes whatever it delivers.
-func (h *heir) need(ctx context.Context) (leaving bool, err error) {
-	quiet := time.NewTimer(h.patience())
-	defer quiet.Stop()
+var (
+	errNoBetter  = errors.New("no engine proved better")
+	errRecovered = errors.New("the engine has recovered")
+)
+
+// need waits until a successor is needed.
+func (h *heir) need(ctx context.Context) (want, error) {
+	look := time.NewTicker(h.patience() / 10)
+	defer look.Stop()
 	for {
 		select {
 		case <-h.lost:
-			return true, nil
+			return want{}, nil
 		case <-h.old.slot.Leaving:
-			return true, nil
-		case now := <-quiet.C:
-			switch {
-			case now.Before(h.calm):
-				quiet.Reset(h.calm.Sub(now))
-			case h.silence() > 0:
-				return false, nil
-			default:
-				quiet.Reset(h.patience() - h.old.source.Silence())
+			return want{why: ReasonLeaving}, nil
+		case m := <-h.stream.moves:
+			if m.to == h.old.slot.EngineID {
+				m.answer(ErrPlaysThere)
+				continue
 			}
+			return want{why: ReasonAsked, move: m}, nil
+		case now := <-look.C:
+			why := h.watch.wrong(now)
+			if why == "" || !h.worth(why, now) {
+				continue
+			}
+			h.stream.degraded(h.old, why)
+			return want{why: why}, nil
 		case <-ctx.Done():
-			return false, context.Cause(ctx)
+			return want{}, context.Cause(ctx)
 		}
 	}
 }
 
-// awaitLoss waits, with the new conn at hand, until the silent old source is
-// lost, or needed no more since the new one goes on where it stopped, or delivers
-// again; then it returns false. A silent source that recovers has all that it
-// kept back, where a fresh session that begins closer to live would skip it.
-func (h *heir) awaitLoss(ctx context.Context, c *conn) (lost bool) {
-	tail := h.stream.tail()
-	looked, cancel := context.WithCancel(ctx)
+// worth tells whether another engine is to be tried now.
+func (h *heir) worth(why Reason, now time.Time) bool {
+	switch how := handlings[why]; {
+	case h.isLost():
+		return false
+	case how.attempt:
+		return h.stream.mayTry(now)
+	case why == reasonLoop:
+		return true
+	}
+	return now.After(h.calm)
+}
+
+// audition decides whether c takes over from the old source, which plays on
+// meanwhile. A silent source that recovers has all that it kept back, where a
+// fresh session that begins closer to live would skip it.
+func (h *heir) audition(ctx context.Context, c *conn, why Reason) bool {
+	how := handlings[why]
+	if how.take == takeAtOnce {
+		return true
+	}
+	ahead := time.Duration(0)
+	if why == reasonStarved {
+		ahead = betterBy
+	}
+	tail, unsure := h.stream.tail()
+	looked, cancel := context.WithTimeout(ctx, max(trialTime, h.patience()))
 	defer cancel()
-	continues := make(chan bool, 1)
-	h.stream.hub.work.Go(func() { continues <- c.source.Continues(looked, tail) })
+	verdicts := make(chan upstream.Verdict, 1)
+	h.stream.hub.work.Go(func() { verdicts <- c.source.Continues(looked, tail[:len(tail)-unsure], ahead) })
 	look := time.NewTicker(h.patience() / 10)
 	defer look.Stop()
-	reading := continues // nil once the new source is read no more
+	reading := verdicts // nil once the new source is read no more
 	for {
 		select {
 		case <-h.lost:
@@ -162,12 +219,20 @@ func (h *heir) awaitLoss(ctx context.Context, c *conn) (lost bool) {
 				<-reading
 			}
 			return true
-		case yes := <-reading:
-			if reading = nil; yes && h.silence() > 0 {
+		case v := <-reading:
+			reading = nil
+			good := v == upstream.Joined || v == upstream.Missed && why == reasonStarved
+			if good && why == reasonDry {
+				good = h.watch.alive(looked, c)
+			}
+			if good && h.watch.suffers(why, time.Now()) || h.isLost() {
 				return true
 			}
-		case <-look.C:
-			if h.silence() == 0 && !h.isLost() {
+			if how.take == takeIfBetter {
+				return false
+			}
+		case now := <-look.C:
+			if !h.watch.suffers(why, now) && !h.isLost() {
 				return false
 			}
 		case <-ctx.Done():
@@ -178,11 +243,6 @@ func (h *heir) awaitLoss(ctx context.Context, c *conn) (lost bool) {
 
 // patience is how long the old source may be silent.
 func (h *heir) patience() time.Duration { return h.stream.hub.cfg.StallTimeout / 2 }
-
-// silence returns by how much the old source has overdrawn that.
-func (h *heir) silence() time.Duration {
-	return max(0, h.old.source.Silence()-h.patience()+1)
-}
 
 func (h *heir) isLost() bool {
 	select {
@@ -196,7 +256,7 @@ func (h *heir) isLost() bool {
 // search opens the content on another engine. While the old one plays it must
 // be another one, as an engine has one session per content; afterwards it had
 // better be. The outage counts from when the old one is lost.
-func (h *heir) search(ctx context.Context) (*conn, error) {
+func (h *heir) search(ctx context.Context, w want) (*conn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	h.stream.hub.work.Go(func() {
@@ -214,17 +274,25 @@ func (h *heir) search(ctx context.Context) (*conn, error) {
 			return nil, err
 		}
 		not := avoid{busy: []string{h.old.slot.EngineID}}
-		if h.isLost() {
+		switch {
+		case h.isLost():
 			not = avoid{}
 			if failures == 0 {
 				not.failed = []string{h.old.slot.EngineID}
 			}
+		case failures > 0 && !h.watch.suffers(w.why, time.Now()):
+			return nil, errRecovered
+		case w.move != nil:
+			not.only = w.move.to
 		}
 		c, err := h.stream.reopen(ctx, not)
 		if err == nil {
 			return c, nil
 		}
-		h.stream.log.Debug("no engine goes on yet", "err", err)
+		h.stream.log.Debug("no engine goes on yet", "reason", w.why, "err", err)
+		if handlings[w.why].attempt && !h.isLost() {
+			return nil, err
+		}
 	}
 }
 

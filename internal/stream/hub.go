@@ -53,6 +53,7 @@ type Hub struct {
 	streams map[content.Selector]*Stream // by every name
 	running int                          // streams, each once
 	known   *infohashes
+	marks   marks
 	retired map[*retirement]struct{} // sessions being stopped
 }
 
@@ -66,6 +67,7 @@ func NewHub(cfg Config, engines Engines, log *slog.Logger, observe func(Event)) 
 		closing: make(chan struct{}),
 		streams: make(map[content.Selector]*Stream),
 		known:   newInfohashes(),
+		marks:   make(marks),
 		retired: make(map[*retirement]struct{}),
 	}
 }
@@ -181,7 +183,7 @@ func (h *Hub) newStream(want content.Selector) *Stream {
 	return &Stream{
 		hub: h, content: want, log: h.log.With("stream", want.String()),
 		ctx: ctx, cancel: cancel,
-		ready: make(chan struct{}), done: make(chan struct{}),
+		ready: make(chan struct{}), done: make(chan struct{}), moves: make(chan *request),
 		state: StateStarting, started: time.Now(),
 		viewers: make(map[*Viewer]struct{}), opening: make(map[string]int),
 	}

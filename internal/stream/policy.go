@@ -11,6 +11,7 @@ import (
 type step struct {
 	as       content.Selector
 	exclude  []string // engines not to try
+	only     string   // the one engine to try; "" for any
 	official bool     // only an official engine will do
 	guess    bool     // as is a guess at what the person meant; not worth long
 	again    bool     // every engine was tried; this is their second try
@@ -30,6 +31,7 @@ const maxAttempts = 4
 type avoid struct {
 	failed []string // they failed this content before: when all else fails, they are worth another try
 	busy   []string // they play it already, and have room for one session of it: never
+	only   string   // the one engine that will do; "" for any
 }
 
 // all returns both kinds.
@@ -39,6 +41,7 @@ func (a avoid) all() []string { return slices.Concat(a.failed, a.busy) }
 // is worth trying. It is a function of its arguments alone.
 //
 // The rules, the first that fits:
+//   - one engine was wanted and no other: stop;
 //   - out of attempts, or the pool has no engine or no slot: stop;
 //   - a native engine cannot play this kind of id: an official one must;
 //   - every engine was tried: what may have been meant as an infohash is tried
@@ -62,6 +65,9 @@ func nextStep(want content.Selector, not avoid, tried []failed) (step, bool) {
 		class := engine.ClassOf(f.err)
 		curable = curable || cures(class)
 		missing = missing || class == engine.NotFound
+	}
+	if last.step.only != "" {
+		return step{}, false
 	}
 	switch code := asError(last.err).Code; {
 	case opened >= maxAttempts, code == CodeClosing,

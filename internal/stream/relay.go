@@ -28,6 +28,10 @@ type tape struct {
 	marks   []ring.Mark
 	marked  bool // there was a mark
 	gauge   gauge
+	guard   *upstream.Guard
+	seam    *upstream.Joint // the seam to the present source; nil once it is passed
+	late    time.Time       // when an overlap is no longer waited for
+	wrote   time.Time       // when something was appended last
 
 	mu      sync.Mutex
 	retimer mpegts.Retimer // guarded by mu
@@ -37,7 +41,7 @@ type tape struct {
 
 func newTape(g gauge) *tape {
 	r := ring.New(0)
-	return &tape{ring: r, waker: newWaker(r), scanner: mpegts.NewScanner(), gauge: g}
+	return &tape{ring: r, waker: newWaker(r), scanner: mpegts.NewScanner(), gauge: g, guard: upstream.NewGuard()}
 }
 
 // write appends whole packets of the source, and may change them.
@@ -45,6 +49,7 @@ func (t *tape) write(packets []byte) {
 	if len(packets) == 0 {
 		return
 	}
+	t.wrote = time.Now()
 	t.mu.Lock()
 	t.retimer.Apply(packets)
 	t.marks = t.marks[:0]
@@ -110,9 +115,11 @@ func (s *Stream) relay(c *conn) error {
 	s.mu.Lock()
 	s.ring, s.tape = t.ring, t
 	s.mu.Unlock()
+	t.guard.Turn(time.Now())
 	if packets, err := c.source.Next(); err == nil { // what the start waited for
-		t.write(packets)
+		s.take(c, t, packets)
 	}
+	c.joined.Store(true)
 	s.decide(StateLive, c)
 	for first := true; ; first = false {
 		h := s.appointHeir(c)
@@ -137,38 +144,120 @@ func (s *Stream) play(c *conn, t *tape, first bool) error {
 	stop := context.AfterFunc(s.ctx, func() { c.source.Stop(context.Cause(s.ctx)) })
 	defer stop()
 	if !first {
-		if err := s.splice(c, t); err != nil {
-			return err
-		}
+		t.guard.Turn(time.Now())
+		t.seam = upstream.NewJoint(s.tail())
+		t.late = time.Now().Add(spliceTimeout)
 	}
 	for {
 		packets, err := c.source.Next()
 		if err != nil {
 			return err
 		}
-		t.write(packets)
+		s.take(c, t, packets)
 	}
+}
+
+// take gives viewers what is new of the packets that a source sent: through
+// the seam where there is one.
+func (s *Stream) take(c *conn, t *tape, packets []byte) {
+	now := time.Now()
+	for len(packets) > 0 {
+		var pass, again []byte
+		pass, again, packets = t.guard.Feed(packets, now)
+		s.splice(c, t, pass, now)
+		if len(again) > 0 {
+			s.repeat(c, t, again, now)
+		}
+	}
+	c.repeats.Store(t.guard.Repeating())
+	c.progress.Store(t.guard.Progress().UnixNano())
+}
+
+// splice passes packets through the seam, if there is one.
+func (s *Stream) splice(c *conn, t *tape, packets []byte, now time.Time) {
+	if t.seam == nil || len(packets) == 0 {
+		t.write(packets)
+		return
+	}
+	if now.After(t.late) {
+		t.seam.GiveUp()
+	}
+	through := t.seam.Joined()
+	packets = t.seam.Feed(packets)
+	if t.seam.Joined() && !through {
+		if !t.seam.Seamless() {
+			t.join(packets)
+		}
+		if !c.joined.Load() {
+			s.switched(c, t.seam.Seamless(), now.Sub(t.wrote))
+			c.joined.Store(true)
+		}
+	}
+	t.write(packets)
+	if t.seam.Done() {
+		t.seam = nil
+	}
+}
+
+// repeat keeps from viewers what they have had, until the source goes on from
+// there. Where every engine repeats itself, it begins anew at once, at a random
+// access point.
+func (s *Stream) repeat(c *conn, t *tape, packets []byte, now time.Time) {
+	if t.seam == nil || t.seam.Joined() {
+		s.setUnsure(t.guard.Unsure())
+		t.seam = upstream.NewJoint(s.tail())
+		t.late = now.Add(spliceTimeout)
+		s.log.Debug("the source repeats itself", "engine", c.slot.EngineID)
+	}
+	if s.bears(reasonLoop, c.slot.EngineID) {
+		t.seam.GiveUp()
+	}
+	s.splice(c, t, packets, now)
+	if t.seam == nil || t.seam.Joined() {
+		s.setUnsure(0)
+		t.guard.Resume(now)
+	}
+}
+
+// left is the engine that a stream was left without, and why.
+type left struct {
+	engine string
+	why    Reason
 }
 
 // lose gives up a conn whose source failed or was replaced.
 func (s *Stream) lose(c *conn, err error) {
 	s.setEngine("")
 	s.losses = append(s.losses, time.Now())
-	if !errors.Is(err, errReplaced) {
-		s.log.Warn("source failed, another engine goes on", "engine", c.slot.EngineID,
-			"failure", upstream.FailureOf(err), "err", err)
+	why := reasonOf(err)
+	s.left = left{engine: c.slot.EngineID, why: why}
+	if why != ReasonLeaving && why != ReasonAsked {
+		s.log.Warn("source failed, another engine goes on", "engine", c.slot.EngineID, "failure", why, "err", err)
 		s.hub.emit(Event{Kind: EventSource, Stream: s, Engine: c.slot.EngineID, Err: err})
+	}
+	switch how := handlings[why]; {
+	case how.blame:
 		c.slot.Report(err)
+	case how.mark > 0:
+		s.note(why, c.slot.EngineID)
 	}
 	s.hub.retire(c)
 }
 
-// tail returns the last packets that were relayed, as the engine sent them.
-func (s *Stream) tail() []byte {
+// tail returns the last packets that were relayed, as the engine sent them, and how many of the
+// last bytes may be a repetition.
+func (s *Stream) tail() (packets []byte, unsure int) {
 	s.mu.Lock()
-	t := s.tape
+	t, unsure := s.tape, s.unsure
 	s.mu.Unlock()
-	return t.tail()
+	packets = t.tail()
+	return packets, min(unsure, len(packets))
+}
+
+func (s *Stream) setUnsure(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsure = n
 }
 
 // reopen opens the content within one start timeout.
@@ -186,37 +275,21 @@ func (s *Stream) reopen(ctx context.Context, not avoid) (*conn, error) {
 	return c, nil
 }
 
-// splice feeds the new source through the seam until packets come through.
-func (s *Stream) splice(c *conn, t *tape) error {
-	seam := upstream.NewSeam(t.tail())
-	late := time.NewTimer(spliceTimeout)
-	defer late.Stop()
-	for !seam.Joined() {
-		packets, err := c.source.Next()
-		if err != nil {
-			return err
-		}
-		select {
-		case <-late.C:
-			seam.GiveUp()
-		default:
-		}
-		packets = seam.Feed(packets)
-		if seam.Joined() && !seam.Seamless() {
-			t.join(packets)
-		}
-		t.write(packets)
+// switched notes that the stream plays from another engine, after a gap.
+func (s *Stream) switched(c *conn, seamless bool, gap time.Duration) {
+	change := Switch{
+		At: time.Now(), From: s.left.engine, To: c.slot.EngineID, Reason: s.left.why,
+		Gap: gap, Seamless: seamless,
 	}
-	s.switched(c, seam.Seamless())
-	return nil
-}
-
-// switched notes that the stream plays from another engine.
-func (s *Stream) switched(c *conn, seamless bool) {
 	s.mu.Lock()
-	s.engine = c.slot.EngineID
+	s.engine = change.To
 	s.changes++
+	s.unsure = 0
+	s.switches = append(s.switches, change)
+	if len(s.switches) > switchesMost {
+		s.switches = slices.Clone(s.switches[1:])
+	}
 	s.mu.Unlock()
-	s.log.Info("stream goes on from another engine", "engine", c.slot.EngineID, "seamless", seamless)
-	s.hub.emit(Event{Kind: EventSwitched, Stream: s, Engine: c.slot.EngineID, Seamless: seamless})
+	s.log.Info("stream goes on from another engine", "engine", change.To, "reason", change.Reason, "seamless", seamless, "gap", gap)
+	s.hub.emit(Event{Kind: EventSwitched, Stream: s, Engine: change.To, Reason: change.Reason, Gap: gap, Seamless: seamless})
 }

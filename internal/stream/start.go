@@ -56,7 +56,7 @@ func (s *Stream) open(ctx context.Context, not avoid) (*conn, error) {
 	hedge := newHedge(s.hub.cfg.Hedge)
 	defer hedge.stop()
 	want := s.hub.best(s.content)
-	launch(step{as: want, exclude: not.all()})
+	launch(step{as: want, exclude: not.all(), only: not.only})
 	var tried []failed
 	for {
 		select {
@@ -84,7 +84,7 @@ func (s *Stream) open(ctx context.Context, not avoid) (*conn, error) {
 			}
 		case <-hedge.C():
 			// A start that waits for a slot has nobody to be hedged against.
-			if running < 2 && s.isOpening() {
+			if running < 2 && s.isOpening() && not.only == "" {
 				launch(step{as: want, exclude: s.busyWith(not, tried)})
 			}
 		}
@@ -136,7 +136,7 @@ func (s *Stream) attempt(ctx context.Context, st step) (r result) {
 		ctx, cancel = context.WithTimeoutCause(ctx, guessTimeout, errStartTimeout)
 		defer cancel()
 	}
-	slot, err := s.hub.engines.Acquire(ctx, Want{Content: st.as, Exclude: st.exclude, Official: st.official})
+	slot, err := s.hub.engines.Acquire(ctx, Want{Content: st.as, Exclude: st.exclude, Only: st.only, Official: st.official})
 	if err != nil {
 		// That no slot came in time says more than that the time was up.
 		if _, told := errors.AsType[*Error](err); !told {

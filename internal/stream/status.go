@@ -15,11 +15,13 @@ type Status struct {
 	State    State
 	Engine   string // id of the engine that plays; "" while none does
 	Started  time.Time
-	Start    Start  // how the start went, or goes
-	StatURL  string // the engine's statistics of the session; "" while there is none
-	Switches int    // of engine, since the start
-	Received int64  // bytes from engines, of live content
-	Buffered int    // bytes in memory
+	Start    Start    // how the start went, or goes
+	StatURL  string   // the engine's statistics of the session; "" while there is none
+	Switches int      // of engine, since the start
+	Changes  []Switch // the last of these, oldest first; at most 8
+	Mark     *Mark    // what is known to be wrong with the content; nil for nothing
+	Received int64    // bytes from engines, of live content
+	Buffered int      // bytes in memory
 	Viewers  []ViewerStatus
 }
 
@@ -57,12 +59,28 @@ func (h *Hub) Find(want content.Selector) (Status, bool) {
 	return s.status(), true
 }
 
+// Switch is a change of the engine under a stream.
+type Switch struct {
+	At       time.Time
+	From, To string // engine ids
+	Reason   Reason // why From was left
+	// Gap is how long there was nothing new for viewers.
+	Gap time.Duration
+	// Seamless says that To went on with the very packet that was due next.
+	// Otherwise it went on at a random access point.
+	Seamless bool
+}
+
+// switchesMost is how many changes of engine a status tells.
+const switchesMost = 8
+
 func (s *Stream) status() Status {
+	mark := s.hub.markOf(s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := Status{
 		Content: s.content, Infohash: s.infohash, State: s.state, Engine: s.engine,
-		Started: s.started, Start: s.startOf(), Switches: s.changes,
+		Started: s.started, Start: s.startOf(), Switches: s.changes, Changes: slices.Clone(s.switches), Mark: mark,
 	}
 	if s.ring != nil {
 		st.Received, st.Buffered = s.ring.End(), s.ring.Size()

@@ -42,6 +42,9 @@ type Stream struct {
 	done chan struct{}
 
 	losses []time.Time // of sources, in the last minute; owned by run
+	left   left        // the engine that played last; owned by run
+	// moves are the wishes of people to have it on another engine.
+	moves chan *request
 
 	mu        sync.Mutex // guards what follows; never held across I/O
 	state     State
@@ -58,6 +61,9 @@ type Stream struct {
 	file      *file          // set with StateFile
 	packager  *packager      // while somebody watches segments
 	changes   int            // of engine, since the start
+	switches  []Switch       // the last of them, oldest first
+	moved     []time.Time    // tries of other engines, for reasons that may be the content's own, oldest first
+	unsure    int            // of the last bytes in the ring, those that may be a repetition
 	trials    []*trial       // of the start, at most mostTries
 	decided   time.Time      // when the start was over; zero before
 	delivered time.Time      // when the first viewer had its first byte; zero before
@@ -153,6 +159,7 @@ func (s *Stream) run() {
 	first, err := s.start()
 	switch {
 	case err != nil:
+		err = s.explain(err)
 		s.end(err)
 		close(s.ready)
 		s.hub.emit(Event{Kind: EventFailed, Stream: s, Err: err, Start: s.snapshotStart()})

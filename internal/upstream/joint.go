@@ -38,8 +38,5 @@ func (j *Joint) Feed(packets []byte) []byte {
 	return out[n:]
 }
 
-// Unsure returns how many of the last bytes may still be wrong.
-func (j *Joint) Unsure() int { return len(j.unsure) }
-
 // Done tells whether Feed does nothing any more but pass packets on.
 func (j *Joint) Done() bool { return j.Joined() && len(j.unsure) == 0 }

@@ -116,24 +116,31 @@ func (s *Source) Next() ([]byte, error) {
 }
 
 // Continues reads ahead until it is certain whether the source goes on where
-// another stopped whose last packets are tail, at most [TailSize] bytes. That
-// is uncertain, and false, once [heldMost] was read, ctx is done, or the source
-// fails. What was read, Next hands out.
+// another stopped whose last packets are tail, at most [TailSize] bytes, and
+// beyond that for at least by of media time. [Joined] says that it does. [Missed] says that
+// it is beyond, and has not what is between. It is [Searching], which is
+// uncertain, once [heldMost] was read, ctx is done, or the source fails. What
+// was read, Next hands out.
 //
 // It is called from the goroutine that calls Next, and before Next.
-func (s *Source) Continues(ctx context.Context, tail []byte) bool {
+func (s *Source) Continues(ctx context.Context, tail []byte, by time.Duration) Verdict {
 	splicer := NewSplicer(tail)
 	s.ahead = bytes.Clone(s.ahead)
 	_, v := splicer.Feed(s.ahead)
-	for v == Searching && len(s.ahead) < heldMost && ctx.Err() == nil {
+	ahead := splicer.ahead(s.ahead)
+	for (v == Searching || ahead < by) && len(s.ahead) < heldMost && ctx.Err() == nil {
 		packets, err := s.read()
 		if err != nil {
 			break // and Next will fail too
 		}
 		s.ahead = append(s.ahead, packets...)
 		_, v = splicer.Feed(packets)
+		ahead = max(ahead, splicer.ahead(packets))
 	}
-	return v == Joined
+	if ahead < by {
+		return Searching
+	}
+	return v
 }
 
 // read reads until at least one whole packet has come.

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/acequia-tv/acequia/internal/mpegts"
 )
@@ -110,6 +111,21 @@ func (s *Splicer) Feed(packets []byte) (rest []byte, v Verdict) {
 // Passed tells whether the new source has reached media that the old one never
 // sent. Before that, joining anywhere would repeat what viewers have seen.
 func (s *Splicer) Passed() bool { return s.passed }
+
+// ahead returns how far the clock of packets of the new source is past the old
+// one's last reference; 0 where it is not, or is another clock.
+func (s *Splicer) ahead(packets []byte) time.Duration {
+	var most int64
+	for at := 0; at < len(packets) && s.clock >= 0; at += mpegts.PacketSize {
+		p := mpegts.Packet(packets[at : at+mpegts.PacketSize])
+		if pcr, ok := p.PCR(); ok && p.PID() == s.pid {
+			if d := clockDifference(pcr, s.clock); d <= sameClock {
+				most = max(most, d)
+			}
+		}
+	}
+	return time.Duration(most * 1000 / (mpegts.ClockRate / 1_000_000)) // ticks of 27 MHz to ns
+}
 
 // matches tells whether the packets of the window that end at end are the end
 // of the anchor.
