@@ -53,8 +53,8 @@ func (s *Stream) appointHeir(c *conn) *heir {
 		lost: make(chan struct{}), found: make(chan *conn, 1),
 	}
 	s.hub.work.Go(func() { h.run(ctx) })
-	s.hub.work.Go(func() { h.watch.look(ctx) })
-	s.hub.work.Go(func() { h.watch.ask(ctx) })
+	s.hub.work.Go(func() { h.watch.look(ctx, h.lost) })
+	s.hub.work.Go(func() { h.watch.ask(ctx, h.lost) })
 	return h
 }
 
@@ -221,7 +221,7 @@ func (h *heir) audition(ctx context.Context, c *conn, why Reason) bool {
 			return true
 		case v := <-reading:
 			reading = nil
-			good := v == upstream.Joined || v == upstream.Missed && why == reasonStarved
+			good := v == upstream.Joined || v == upstream.Missed && h.worthJump(why)
 			if good && why == reasonDry {
 				good = h.watch.alive(looked, c)
 			}
@@ -239,6 +239,15 @@ func (h *heir) audition(ctx context.Context, c *conn, why Reason) bool {
 			return false
 		}
 	}
+}
+
+// worthJump tells whether a source that is beyond what the old one sent, and has
+// not what is between, is better than the old one. It is where media comes too
+// slowly, once: where another engine was too slow for this content already,
+// viewers would only lose more of it.
+func (h *heir) worthJump(why Reason) bool {
+	mark := h.stream.hub.markOf(h.stream)
+	return why == reasonStarved && (mark == nil || mark.Reason != why)
 }
 
 // patience is how long the old source may be silent.

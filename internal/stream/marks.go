@@ -43,13 +43,16 @@ const (
 type marks map[content.Selector]*Mark
 
 // note adds that an engine showed a content at fault, and tells whether it is
-// settled now.
+// settled now. Of several faults the last one stays, unless another is settled.
 func (m marks) note(name content.Selector, why Reason, engineID string, now time.Time) (settled bool) {
 	lasts := handlings[why].mark
 	if lasts == 0 {
 		return false
 	}
 	mark := m.get(name, now)
+	if mark != nil && mark.Settled && mark.Reason != why {
+		return false
+	}
 	if mark == nil || mark.Reason != why {
 		m.makeRoom(now)
 		mark = &Mark{Content: name, Reason: why, Since: now}

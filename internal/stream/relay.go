@@ -44,9 +44,10 @@ func newTape(g gauge) *tape {
 	return &tape{ring: r, waker: newWaker(r), scanner: mpegts.NewScanner(), gauge: g, guard: upstream.NewGuard()}
 }
 
-// write appends whole packets of the source, and may change them.
+// write appends whole packets of the source, and may change them. Where there is
+// nothing but padding the source stands still: viewers get padding of their own.
 func (t *tape) write(packets []byte) {
-	if len(packets) == 0 {
+	if onlyPadding(packets) {
 		return
 	}
 	t.wrote = time.Now()
@@ -100,6 +101,16 @@ func (t *tape) tail() []byte {
 	packets := t.ring.Tail(nil, int(min(upstream.TailSize, t.ring.End()-t.last)))
 	t.retimer.Undo(packets)
 	return packets
+}
+
+// onlyPadding tells whether there is nothing in packets for a receiver.
+func onlyPadding(packets []byte) bool {
+	for at := 0; at < len(packets); at += mpegts.PacketSize {
+		if mpegts.Packet(packets[at:at+mpegts.PacketSize]).PID() != mpegts.NullPID {
+			return false
+		}
+	}
+	return true
 }
 
 // relay copies a live content into a ring until the stream ends. When an
@@ -235,12 +246,10 @@ func (s *Stream) lose(c *conn, err error) {
 		s.log.Warn("source failed, another engine goes on", "engine", c.slot.EngineID, "failure", why, "err", err)
 		s.hub.emit(Event{Kind: EventSource, Stream: s, Engine: c.slot.EngineID, Err: err})
 	}
-	switch how := handlings[why]; {
-	case how.blame:
+	if handlings[why].blame {
 		c.slot.Report(err)
-	case how.mark > 0:
-		s.note(why, c.slot.EngineID)
 	}
+	s.note(why, c.slot.EngineID)
 	s.hub.retire(c)
 }
 

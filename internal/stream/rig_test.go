@@ -69,6 +69,8 @@ type rig struct {
 	hub   *Hub
 	end   func() // ends the hub and waits for it
 
+	lastStatus Status // of what audience watched
+
 	mu     sync.Mutex
 	events []Event // guarded by mu
 }
@@ -192,7 +194,7 @@ func (p *pool) Acquire(_ context.Context, want Want) (*Slot, error) {
 	var best *member
 	var left, suitable int
 	for _, m := range p.members {
-		if slices.Contains(want.Exclude, m.id) {
+		if slices.Contains(want.Exclude, m.id) || want.Only != "" && want.Only != m.id {
 			continue
 		}
 		left++

@@ -33,6 +33,7 @@ type vitals struct {
 	downloaded int64
 	moved      time.Time // when one of these grew
 	fed        time.Time // when there was a peer, or a download
+	at         time.Time // of the last answer
 	unknown    int       // answers in a row that the session is not known
 	mute       int       // missing answers in a row
 }
@@ -61,6 +62,7 @@ func (v *vitals) tell(st engine.Stat, err error, now time.Time) (complain bool) 
 	if grew || v.moved.IsZero() {
 		v.moved = now
 	}
+	v.at = now
 	if st.Peers > 0 || st.SpeedDown > 0 || v.fed.IsZero() {
 		v.fed = now
 	}
@@ -78,20 +80,14 @@ func newest(st engine.Stat) time.Time {
 	return st.LivePos.LiveLast
 }
 
-// wrong says what is wrong with the session, "" if nothing is.
-func (v *vitals) wrong(now time.Time) Reason {
+// wrong says what is wrong with the session as of the last answer, "" if
+// nothing is. What is not known is not held against it.
+func (v *vitals) wrong() Reason {
 	switch {
 	case v.unknown >= unknownMost:
 		return reasonLost
-	case v.mute > 0 || v.moved.IsZero():
-		return "" // what is not known is not held against it
-	case now.Sub(v.fed) >= dryAfter && now.Sub(v.moved) >= dryAfter, now.Sub(v.moved) >= stillAfter:
+	case v.at.Sub(v.fed) >= dryAfter && v.at.Sub(v.moved) >= dryAfter, v.at.Sub(v.moved) >= stillAfter:
 		return reasonDry
 	}
 	return ""
 }
-
-// alive tells whether the statistics of a session that was just opened show
-// that the engine gets media: two answers apart in time of which the second
-// has more.
-func (v *vitals) alive(began time.Time) bool { return v.moved.After(began) && !v.fed.Before(v.moved) }

@@ -11,7 +11,7 @@ import (
 )
 
 // shortFor is how long a source has to be behind by [watch.patience], in which
-// it does not fall silent, to be starved: one that makes good for a gap does so
+// it does not stand still, to be starved: one that makes good for a gap does so
 // at once.
 const shortFor = 2 * time.Second
 
@@ -37,13 +37,15 @@ func (w *watch) patience() time.Duration { return w.stream.hub.cfg.StallTimeout 
 // look keeps the pace, and gives up a source whose bytes go on and say nothing
 // new for the stall time, unless they say no more on any engine. A source
 // without bytes gives up by itself.
-func (w *watch) look(ctx context.Context) {
+func (w *watch) look(ctx context.Context, lost <-chan struct{}) {
 	tick := time.NewTicker(w.patience() / 10)
 	defer tick.Stop()
 	for {
 		var now time.Time
 		select {
 		case now = <-tick.C:
+		case <-lost:
+			return
 		case <-ctx.Done():
 			return
 		}
@@ -51,7 +53,7 @@ func (w *watch) look(ctx context.Context) {
 			w.mu.Lock()
 			w.pace.Note(now, w.stream.mediaTime())
 			switch {
-			case w.pace.Behind() < w.patience() || w.conn.source.Silence() >= w.patience():
+			case w.pace.Behind() < w.patience() || w.quiet(now) >= w.patience():
 				w.short = time.Time{}
 			case w.short.IsZero():
 				w.short = now
@@ -65,12 +67,14 @@ func (w *watch) look(ctx context.Context) {
 }
 
 // ask asks the engine for the statistics of the session.
-func (w *watch) ask(ctx context.Context) {
+func (w *watch) ask(ctx context.Context, lost <-chan struct{}) {
 	tick := time.NewTicker(statEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
+		case <-lost:
+			return
 		case <-ctx.Done():
 			return
 		}
@@ -98,16 +102,14 @@ func (w *watch) wrong(now time.Time) Reason {
 	if !w.short.IsZero() && now.Sub(w.short) >= shortFor {
 		return reasonStarved
 	}
-	return w.vitals.wrong(now)
+	return w.vitals.wrong()
 }
 
 // still says how a source stands still that has brought nothing new for so
 // long. What repeats itself does at once.
 func (w *watch) still(now time.Time, lasting time.Duration) Reason {
-	c := w.conn
-	quiet := now.Sub(time.Unix(0, c.progress.Load()))
+	c, quiet := w.conn, w.quiet(now)
 	switch {
-	case c.progress.Load() == 0:
 	case c.repeats.Load() && (quiet >= lasting || lasting < w.stream.hub.cfg.StallTimeout):
 		return reasonLoop
 	case quiet < lasting:
@@ -117,6 +119,14 @@ func (w *watch) still(now time.Time, lasting time.Duration) Reason {
 		return reasonFreeze
 	}
 	return ""
+}
+
+// quiet returns how long the source has brought nothing new; 0 before it plays.
+func (w *watch) quiet(now time.Time) time.Duration {
+	if at := w.conn.progress.Load(); at != 0 {
+		return now.Sub(time.Unix(0, at))
+	}
+	return 0
 }
 
 // suffers tells whether there is still the reason to look for another engine.
@@ -131,7 +141,7 @@ func (w *watch) suffers(why Reason, now time.Time) bool {
 	case reasonDry, reasonLost:
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return w.vitals.wrong(now) != ""
+		return w.vitals.wrong() != ""
 	}
 	return true
 }

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"github.com/acequia-tv/acequia/internal/mpegts"
@@ -44,6 +45,7 @@ const TailSize = 4096 * mpegts.PacketSize
 // content are the same on every engine, and a fresh session starts some
 // seconds behind live: so the packets that the old source sent last come by
 // again, and what follows them is what the old source would have sent next.
+// Padding is not compared: relays add it and leave it out.
 //
 // A Splicer is for one goroutine. Its memory is bounded by [TailSize].
 type Splicer struct {
@@ -60,11 +62,15 @@ type Splicer struct {
 // packets, at most [TailSize] of them, fewer where the source was short.
 func NewSplicer(tail []byte) *Splicer {
 	s := &Splicer{clock: -1}
-	media, n := 0, 0
+	media := 0
+	var anchor [][]byte // the last one first
 	for at := len(tail) - mpegts.PacketSize; at >= 0; at -= mpegts.PacketSize {
 		p := mpegts.Packet(tail[at : at+mpegts.PacketSize])
-		if n++; n <= anchorPackets || media < anchorMedia {
-			s.anchor = tail[at:]
+		if p.PID() == mpegts.NullPID {
+			continue
+		}
+		if len(anchor) < anchorPackets || media < anchorMedia {
+			anchor = append(anchor, p)
 		}
 		if carriesMedia(p) {
 			media++
@@ -73,11 +79,12 @@ func NewSplicer(tail []byte) *Splicer {
 			s.clock, s.pid = pcr, p.PID()
 		}
 	}
-	s.anchor = bytes.Clone(s.anchor)
 	if media == 0 {
 		s.verdict = Missed
 		return s
 	}
+	slices.Reverse(anchor)
+	s.anchor = bytes.Join(anchor, nil)
 	s.last = s.anchor[len(s.anchor)-mpegts.PacketSize:]
 	return s
 }
@@ -89,13 +96,15 @@ func (s *Splicer) Feed(packets []byte) (rest []byte, v Verdict) {
 	if s.verdict != Searching {
 		return nil, s.verdict
 	}
-	from := len(s.window)
-	s.window = append(s.window, packets...)
-	for at := from; at < len(s.window); at += mpegts.PacketSize {
-		p := s.window[at : at+mpegts.PacketSize]
-		if bytes.Equal(p, s.last) && s.matches(at+mpegts.PacketSize) {
+	for at := 0; at < len(packets); at += mpegts.PacketSize {
+		p := packets[at : at+mpegts.PacketSize]
+		if mpegts.Packet(p).PID() == mpegts.NullPID {
+			continue
+		}
+		s.window = append(s.window, p...)
+		if bytes.Equal(p, s.last) && s.matches(len(s.window)) {
 			s.verdict = Joined
-			return packets[at+mpegts.PacketSize-from:], Joined
+			return packets[at+mpegts.PacketSize:], Joined
 		}
 		if s.beyond(mpegts.Packet(p)) {
 			s.verdict = Missed
