@@ -118,7 +118,7 @@ func TestEveryEngineFailsForTenSeconds(t *testing.T) {
 // problem.
 func TestSlowViewersHarmNobody(t *testing.T) {
 	t.Parallel()
-	h := open(t, 1, "--playback.buffer", "1MiB", "--playback.write_timeout", "5s")
+	h := open(t, 1, "--playback.buffer", "2MiB", "--playback.write_timeout", "5s")
 	everybody := gather(t, h.base, 0, viewers-2)
 	everybody.goOn(t, 5*time.Second)
 	alone := everybody.check(t)
