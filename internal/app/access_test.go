@@ -56,6 +56,9 @@ func TestNothingElseAnswersWithoutAKey(t *testing.T) {
 		"GET /livez":                "health",
 		"GET /readyz":               "health",
 		"GET /{$}":                  "says that there is a server, and nothing else",
+
+		"GET /orchestrator/status":       "health, as acexy asks for it without its key",
+		"GET /acexy/orchestrator/status": "the same",
 	}
 	lan := map[string]string{
 		"/ace/getstream":     "playback",
@@ -63,6 +66,11 @@ func TestNothingElseAnswersWithoutAKey(t *testing.T) {
 		"/ace/manifest.m3u8": "playback",
 		"GET /ace/status":    "playback: how many play",
 		"GET /metrics":       "numbers without names",
+		"/pid/":              "playback, on the addresses of HTTPAceProxy",
+		"/content_id/":       "playback",
+		"/infohash/":         "playback",
+		"/url/":              "playback",
+		"/torrent/":          "playback",
 	}
 	for _, r := range s.routes(prometheus.NewRegistry()) {
 		if r.access == byItself {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,6 +25,8 @@ const (
 	forPlayers    access = "players"    // by auth.playback
 	byCapability  access = "capability" // whoever was told the address, which cannot be guessed
 	forMonitoring access = "monitoring" // by auth.metrics
+	forReaders    access = "readers"
+	forOperators  access = "operators"
 	forAdmins     access = "admins"
 	forAnyone     access = "anyone" // health, and where a person lands
 	byItself      access = "itself" // the API decides per route of its own
@@ -34,6 +37,11 @@ type route struct {
 	pattern string
 	access  access
 	handler http.Handler
+}
+
+// compatAccess is who may ask for the addresses of other programs.
+var compatAccess = map[compat.Access]access{
+	compat.Open: forAnyone, compat.Plays: forPlayers, compat.Reads: forReaders, compat.Operates: forOperators,
 }
 
 // routes is every address that the server answers on. There is no other place
@@ -54,6 +62,9 @@ func (s *server) routes(registry *prometheus.Registry) []route {
 		{"GET /{$}", forAnyone, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			say(w, http.StatusOK, "Acequia is running. Play /ace/getstream?id=<content id> or ?infohash=<infohash>.")
 		})},
+	}
+	for _, r := range slices.Concat(s.orchestrator.Routes(""), s.orchestrator.Routes("/acexy"), compat.AceProxyRoutes(play)) {
+		all = append(all, route{r.Pattern, compatAccess[r.Access], r.Handler})
 	}
 	if s.cfg.Debug.Pprof {
 		all = append(all, route{telemetry.ProfilePath, forAdmins, telemetry.ProfileHandler()})
@@ -76,10 +87,9 @@ func (s *server) guarded(to route) http.Handler {
 	admit := map[access]func(*http.Request) error{
 		forPlayers:    s.guard.AdmitPlayback,
 		forMonitoring: s.guard.AdmitMetrics,
-		forAdmins: func(r *http.Request) error {
-			_, err := s.guard.Admit(r, auth.Admin)
-			return err
-		},
+		forReaders:    s.admit(auth.Read),
+		forOperators:  s.admit(auth.Operate),
+		forAdmins:     s.admit(auth.Admin),
 	}[to.access]
 	if admit == nil {
 		return to.handler
@@ -92,6 +102,14 @@ func (s *server) guarded(to route) http.Handler {
 		}
 		to.handler.ServeHTTP(w, r)
 	})
+}
+
+// admit lets pass who has a scope.
+func (s *server) admit(scope auth.Scope) func(*http.Request) error {
+	return func(r *http.Request) error {
+		_, err := s.guard.Admit(r, scope)
+		return err
+	}
 }
 
 // refuse answers who may not ask.

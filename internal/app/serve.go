@@ -18,6 +18,7 @@ import (
 	"github.com/acequia-tv/acequia/internal/api"
 	"github.com/acequia-tv/acequia/internal/auth"
 	"github.com/acequia-tv/acequia/internal/cli"
+	"github.com/acequia-tv/acequia/internal/compat"
 	"github.com/acequia-tv/acequia/internal/config"
 	"github.com/acequia-tv/acequia/internal/event"
 	"github.com/acequia-tv/acequia/internal/health"
@@ -46,19 +47,20 @@ func Serve(ctx context.Context, inv cli.Invocation) error {
 
 // server is the parts of acequia serve.
 type server struct {
-	cfg      config.Config
-	log      *slog.Logger
-	listener net.Listener
-	boot     string // names this run of the process
-	events   *event.Log
-	store    *store.Store
-	guard    *auth.Guard
-	api      *api.API
-	pool     *reconcile.Pool
-	hub      *stream.Hub
-	handler  http.Handler
-	provider io.Closer // nil where the engines are somebody else's
-	stopping atomic.Bool
+	cfg          config.Config
+	log          *slog.Logger
+	listener     net.Listener
+	boot         string // names this run of the process
+	events       *event.Log
+	store        *store.Store
+	guard        *auth.Guard
+	api          *api.API
+	pool         *reconcile.Pool
+	hub          *stream.Hub
+	orchestrator *compat.Orchestrator
+	handler      http.Handler
+	provider     io.Closer // nil where the engines are somebody else's
+	stopping     atomic.Bool
 }
 
 // newServer composes the server and opens its port. Nothing runs yet; run or
@@ -90,6 +92,7 @@ func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 	streams := streamConfig(cfg.Playback)
 	streams.Knowledge = s.store.Names()
 	s.hub = stream.NewHub(streams, poolEngines{s.pool, max(1, cfg.Pool.Wait)}, log, watch.observe)
+	s.orchestrator = compat.NewOrchestrator(s.pool, s.hub, compat.Limits{Min: cfg.Pool.Min, Max: cfg.Pool.Max}, log)
 	registry.MustRegister(poolCollector{s.pool}, hubCollector{s.hub})
 	s.api = api.New(api.Deps{
 		Guard: s.guard, Vault: s.store, Pool: s.pool, Streams: s.hub, Events: s.events, History: s.store,
@@ -176,6 +179,7 @@ func (s *server) runThen(ctx context.Context, ready func()) error {
 		part{"store", s.store.Run},
 		part{"history", func(ctx context.Context) error { return keepEvents(ctx, s.events, s.store, s.boot) }},
 		part{"pool", s.pool.Run},
+		part{"reports", s.orchestrator.Run},
 		part{"http", serveHTTP(s.listener, s.handler, s.log)},
 		part{"streams", s.hub.Run},
 		part{"greeting", func(ctx context.Context) error { return s.greet(ctx, ready) }},

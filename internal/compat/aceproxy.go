@@ -53,7 +53,7 @@ func AceProxyRoutes(play http.Handler) []Route {
 	h := AceProxy(play)
 	var routes []Route
 	for kind := range aceProxyKinds {
-		routes = append(routes, Route{Pattern: "/" + kind + "/", Handler: h, Open: true})
+		routes = append(routes, Route{Pattern: "/" + kind + "/", Access: Plays, Handler: h})
 	}
 	return routes
 }

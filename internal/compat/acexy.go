@@ -1,5 +1,3 @@
-// Package compat answers on the addresses of other programs, so that what was
-// written for them works with Acequia unchanged.
 package compat
 
 import (

@@ -53,23 +53,16 @@ func NewOrchestrator(p Pool, s Streams, limits Limits, log *slog.Logger) *Orches
 	return &Orchestrator{pool: p, streams: s, limits: limits, log: log}
 }
 
-// Route is an address that something answers on.
-type Route struct {
-	Pattern string // as http.ServeMux takes it
-	Handler http.Handler
-	Open    bool // answers without a key
-}
-
 // Routes returns the addresses below a prefix, "" for none: acexy puts them
 // behind whatever ACEXY_ORCH_URL says.
 func (o *Orchestrator) Routes(prefix string) []Route {
 	return []Route{
-		{Pattern: "GET " + prefix + "/orchestrator/status", Handler: http.HandlerFunc(o.Status), Open: true},
-		{Pattern: "GET " + prefix + "/engines", Handler: http.HandlerFunc(o.Engines)},
-		{Pattern: "GET " + prefix + "/streams", Handler: http.HandlerFunc(o.Streams)},
-		{Pattern: "POST " + prefix + "/provision/acestream", Handler: http.HandlerFunc(o.Provision)},
-		{Pattern: "POST " + prefix + "/events/stream_started", Handler: http.HandlerFunc(o.StreamStarted)},
-		{Pattern: "POST " + prefix + "/events/stream_ended", Handler: http.HandlerFunc(o.StreamEnded)},
+		{Pattern: "GET " + prefix + "/orchestrator/status", Access: Open, Handler: http.HandlerFunc(o.Status)},
+		{Pattern: "GET " + prefix + "/engines", Access: Reads, Handler: http.HandlerFunc(o.Engines)},
+		{Pattern: "GET " + prefix + "/streams", Access: Reads, Handler: http.HandlerFunc(o.Streams)},
+		{Pattern: "POST " + prefix + "/provision/acestream", Access: Operates, Handler: http.HandlerFunc(o.Provision)},
+		{Pattern: "POST " + prefix + "/events/stream_started", Access: Operates, Handler: http.HandlerFunc(o.StreamStarted)},
+		{Pattern: "POST " + prefix + "/events/stream_ended", Access: Operates, Handler: http.HandlerFunc(o.StreamEnded)},
 	}
 }
 

@@ -145,6 +145,7 @@ func open(t *testing.T, engines int, flags ...string) *house {
 	}
 	h.cmd = exec.Command(self(t), append([]string{
 		"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--log.format", "json", "--debug.pprof",
+		"--auth.trusted_networks", "127.0.0.1",
 		"--pool.provider", "static", "--static.engines", strings.Join(urls, ","),
 		"--pool.streams_per_engine", fmt.Sprint(contents), "--playback.stall_timeout", "2s", "--playback.linger", "500ms",
 	}, flags...)...)
