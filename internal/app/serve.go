@@ -135,8 +135,16 @@ func hedge(cfg config.Playback) time.Duration {
 
 // openProvider opens where the engines come from.
 func (s *server) openProvider() (provider.Provider, error) {
-	if s.cfg.Provider() == config.ProviderStatic {
+	switch s.cfg.Provider() {
+	case config.ProviderStatic:
 		return static.New(s.cfg.Static.Engines)
+	case config.ProviderDocker:
+		p, err := openDocker(s.cfg, s.events, s.log)
+		if err != nil {
+			return nil, err
+		}
+		s.provider = p
+		return p, nil
 	}
 	exe, err := os.Executable()
 	if err != nil {

@@ -28,13 +28,13 @@ var layers = []struct {
 	pure     bool     // the standard library only, no clock, no randomness
 }{
 	{name: "leaves and decisions", pure: true, packages: []string{
-		"content", "mpegts", "ring", "event", "backoff", "health", "pool", "message", "lines",
+		"content", "mpegts", "ring", "event", "backoff", "health", "pool", "message", "lines", "provider/docker/profile",
 	}},
 	{name: "formats", pure: true, packages: []string{"hls"}},
 	{name: "settings", packages: []string{"config"}},
 	{name: "protocols", packages: []string{"native/disco"}},
 	{name: "ports", packages: []string{"engine", "provider", "telemetry", "native/vod"}},
-	{name: "contracts", packages: []string{"engine/enginetest", "provider/providertest", "native/vod/vodtest", "telemetry/telemetrytest", "hls/hlstest"}},
+	{name: "contracts", packages: []string{"engine/enginetest", "provider/providertest", "native/vod/vodtest", "telemetry/telemetrytest", "hls/hlstest", "provider/docker/dockertest"}},
 	{name: "machinery", within: true, packages: []string{
 		"upstream", "stream", "reconcile", "provider/...", "native", "native/...", "demo", "official", "privilege",
 		"auth", "store",
@@ -61,6 +61,8 @@ var vendors = map[string][]string{
 	"modernc.org/sqlite":                  {"store"},
 	"golang.org/x/crypto":                 {"auth"},
 	"github.com/asticode/go-astits":       {},
+	"github.com/moby/":                    {"provider/docker"},
+	"github.com/containerd/":              {"provider/docker"},
 	"github.com/rogpeppe/go-internal":     {},
 	"pgregory.net/rapid":                  {},
 }

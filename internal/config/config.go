@@ -51,6 +51,7 @@ type Config struct {
 	Log      Log      `yaml:"log" doc:"What is logged, and how."`
 	Debug    Debug    `yaml:"debug" doc:"Looking inside a running process."`
 	Pool     Pool     `yaml:"pool" doc:"The engines kept ready."`
+	Docker   Docker   `yaml:"docker" doc:"Engines in containers, for pool.provider docker."`
 	Static   Static   `yaml:"static" doc:"Engines that run elsewhere, for pool.provider static."`
 	Playback Playback `yaml:"playback" doc:"How content reaches players."`
 	Engine   Engine   `yaml:"engine" doc:"The native engine: of acequia engine, and of each engine that the native provider starts. The provider chooses the ports and the data directory of the engines it starts."`
@@ -93,7 +94,7 @@ type Debug struct {
 
 // Pool says how many engines there are and where they come from.
 type Pool struct {
-	Provider         string        `yaml:"provider" default:"auto" enum:"auto,native,static,docker" doc:"Where engines come from: native starts child processes of this program, static uses the engines of static.engines; auto is static where static.engines is set, else native. docker is not in this build."`
+	Provider         string        `yaml:"provider" default:"auto" enum:"auto,native,static,docker" doc:"Where engines come from: native starts child processes of this program, docker starts containers as docker.* says, static uses the engines of static.engines; auto is static where static.engines is set, docker where docker.image is set, else native: containers need an image that is not on every machine, and a socket that is as good as root, so nobody gets them unasked."`
 	Min              int           `yaml:"min" default:"2" min:"0" max:"1000" doc:"Engines kept ready with nobody watching."`
 	Max              int           `yaml:"max" default:"6" min:"1" max:"1000" doc:"Most engines at any time."`
 	StreamsPerEngine int           `yaml:"streams_per_engine" default:"2" min:"1" max:"1000" doc:"Most streams on one engine at a time."`
@@ -113,6 +114,46 @@ type Pool struct {
 	Inspect          time.Duration `yaml:"inspect" default:"30s" min:"1s" max:"1h" doc:"How often engines are looked at for their network, cache, memory and leftovers."`
 	Quarantine       time.Duration `yaml:"quarantine" default:"10m" min:"0s" max:"24h" doc:"How long content is kept away from engines after pool.quarantine_after of them died while it was playing."`
 	QuarantineAfter  int           `yaml:"quarantine_after" default:"3" min:"0" max:"1000" doc:"How many engines must have died with the same content playing. 0 keeps nothing away."`
+}
+
+// Docker says where containers run and what they are.
+type Docker struct {
+	Hosts     []string `yaml:"hosts" default:"unix:///var/run/docker.sock" format:"docker_host" doc:"Docker hosts to run engines on: unix:///path, tcp://host:2375 (a socket proxy), tls://host:2376, ssh://user@host (by the ssh of this system). A name may go before it, as in nas=ssh://me@192.168.1.5."`
+	TLSDir    string   `yaml:"tls_dir" doc:"Directory with ca.pem, cert.pem and key.pem for tls:// hosts."`
+	Image     string   `yaml:"image" doc:"Image of the engines. Empty takes the usual one of docker.profile."`
+	Profile   string   `yaml:"profile" default:"auto" enum:"auto,acequia-engine,acequia-engine-official,acestream-http-proxy,acestream-http-proxy-krinkuto11,nano-ace,aceserve,custom" doc:"How the image takes its settings: that of a known image, or custom, as docker.custom.* describes it. auto goes by the name of docker.image."`
+	Pull      string   `yaml:"pull" default:"missing" enum:"missing,always,never" doc:"When the image is pulled: when a host does not have it, each time that a host is connected to, or never."`
+	Instance  string   `yaml:"instance" doc:"Name by which containers of this installation are told from those of others on the same host, in lower-case letters, digits and hyphens. Empty takes one that follows from a secret in the data directory."`
+	Network   string   `yaml:"network" default:"auto" doc:"Docker network that engines join and are reached on. auto joins that of the container that Acequia runs in, and publishes ports where it runs in none; publish always publishes ports; anything else is the name of a network."`
+	Address   string   `yaml:"address" format:"ip" doc:"Address of the Docker host that ports are published on. Empty is 127.0.0.1 for the local daemon, else the address that the host is reached by. Engines have no password."`
+	Ports     string   `yaml:"ports" default:"26878-26977" format:"ports" doc:"Ports of the Docker host that engine APIs are published on, where they are; one for each engine."`
+	P2PPorts  string   `yaml:"p2p_ports" format:"ports" doc:"Ports of the Docker host that are published for peers, one for each engine, on every interface. Empty publishes none: engines connect to peers, and peers cannot connect to them."`
+	Memory    Size     `yaml:"memory" default:"2GiB" doc:"Most memory of one engine, with its cache where docker.cache is tmpfs. 0 means no limit."`
+	CPUs      string   `yaml:"cpus" default:"0" format:"cpus" doc:"Most processors that one engine may keep busy, such as 1.5. 0 means no limit."`
+	Cache     string   `yaml:"cache" default:"volume" enum:"volume,tmpfs" doc:"Where an engine keeps what it caches on disk: in a volume that goes with its container, or in memory."`
+	CacheSize Size     `yaml:"cache_size" default:"2GiB" doc:"Most bytes of one engine's cache, as far as the image can be told. 0 leaves it to the engine."`
+	LogSize   Size     `yaml:"log_size" default:"10MiB" doc:"Most bytes of one container's log. 0 leaves it to the daemon."`
+	Args      []string `yaml:"args" doc:"Further flags for the engine."`
+	Env       []string `yaml:"env" format:"variable" doc:"Further variables (NAME=value) for the container."`
+
+	Custom DockerCustom `yaml:"custom" doc:"The image that docker.profile custom describes. In args and env stand {http_port}, {p2p_port}, {cache_dir}, {cache_bytes}, {cache_gb} and {token} for what they name."`
+}
+
+// DockerCustom describes an image that is not known.
+type DockerCustom struct {
+	HTTPPort int      `yaml:"http_port" default:"6878" min:"1" max:"65535" doc:"Port of the engine API inside the container."`
+	P2PPort  int      `yaml:"p2p_port" default:"8621" min:"0" max:"65535" doc:"Port for peers inside the container."`
+	Native   bool     `yaml:"native" default:"false" doc:"The image holds a native engine, which plays no content ids."`
+	Args     []string `yaml:"args" doc:"Command of the container. Empty leaves that of the image."`
+	Env      []string `yaml:"env" format:"variable" doc:"Variables (NAME=value) of the container."`
+	FlagsEnv string   `yaml:"flags_env" doc:"Variable that takes the flags of docker.args. Empty adds them to the command."`
+	CacheDir string   `yaml:"cache_dir" doc:"Directory of the cache inside the container. Empty says that there is none."`
+	Scratch  []string `yaml:"scratch" doc:"Further directories that are written to, for docker.custom.read_only."`
+	ReadOnly bool     `yaml:"read_only" default:"false" doc:"Run with a root that cannot be written."`
+	Shm      Size     `yaml:"shm" default:"0" doc:"Size of /dev/shm. 0 is the daemon's."`
+	Init     bool     `yaml:"init" default:"true" doc:"Run a small process 1 that reaps, for an image that brings none."`
+	Caps     []string `yaml:"caps" doc:"Capabilities that the image cannot do without; all others are dropped."`
+	User     string   `yaml:"user" doc:"User (uid:gid) that owns the cache and the scratch directories. Empty is root."`
 }
 
 // Static names engines that somebody else runs.

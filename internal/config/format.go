@@ -3,10 +3,13 @@ package config
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
+	"strings"
 )
 
 // format is a rule for the form of a text.
@@ -25,6 +28,10 @@ var formats = map[string]format{
 	"network":         {"network, as 10.0.0.0/8, or address", checkNetwork},
 	"password":        {"text of 8 to 1024 bytes", checkPassword},
 	"api_key":         {"text of 16 to 1024 letters, digits and signs without blanks", checkAPIKey},
+	"docker_host":     {"[name=]unix:///path, tcp://host:port, tls://host:port or ssh://user@host", checkDockerHost},
+	"ports":           {"first-last", checkPorts},
+	"cpus":            {"number, such as 1.5", checkCPUs},
+	"variable":        {"NAME=value", checkVariable},
 }
 
 func checkListen(text string) error {
@@ -116,4 +123,77 @@ func checkEngineURL(text string) error {
 		return fmt.Errorf("%q names no port: the usual one is %s://%s:6878", text, u.Scheme, u.Host)
 	}
 	return checkPort(u.Port(), 1)
+}
+
+func checkDockerHost(text string) error {
+	name, address, named := strings.Cut(text, "=")
+	if !named || strings.Contains(name, "/") {
+		address = text
+	}
+	u, err := url.Parse(address)
+	if err == nil {
+		switch u.Scheme {
+		case "unix":
+			if u.Host == "" && u.Path != "" {
+				return nil
+			}
+		case "tcp", "tls", "ssh":
+			if u.Hostname() != "" {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("%q is not the address of a Docker host: write unix:///var/run/docker.sock, tcp://host:2375, tls://host:2376 or ssh://user@host", text)
+}
+
+// ParsePorts reads a range of ports, "first-last"; both are 0 for "".
+func ParsePorts(text string) (first, last int, err error) {
+	if text == "" {
+		return 0, 0, nil
+	}
+	from, to, ok := strings.Cut(text, "-")
+	if !ok {
+		to = from
+	}
+	for _, port := range []string{from, to} {
+		if err := checkPort(port, 1); err != nil {
+			return 0, 0, err
+		}
+	}
+	first, _ = strconv.Atoi(from)
+	if last, _ = strconv.Atoi(to); last < first {
+		return 0, 0, fmt.Errorf("%q ends before it begins: write it as in 26878-26977", text)
+	}
+	return first, last, nil
+}
+
+func checkPorts(text string) error {
+	_, _, err := ParsePorts(text)
+	return err
+}
+
+// ParseCPUs reads a number of processors as thousandths of a millionth of one.
+func ParseCPUs(text string) (int64, error) {
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(n >= 0 && n <= 1024) {
+		return 0, fmt.Errorf("%q is not a number of processors: write one such as 1.5, or 0 for no limit", text)
+	}
+	return int64(math.Round(n * 1e9)), nil
+}
+
+func checkCPUs(text string) error {
+	if text == "" {
+		return nil
+	}
+	_, err := ParseCPUs(text)
+	return err
+}
+
+var variable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*=`)
+
+func checkVariable(text string) error {
+	if !variable.MatchString(text) {
+		return fmt.Errorf("%q is not a variable: write NAME=value", text)
+	}
+	return nil
 }

@@ -52,8 +52,16 @@ func TestLoadDefaults(t *testing.T) {
 			Playback: "lan", PlaybackNetworks: []string{}, Metrics: "lan", TrustedNetworks: []string{}, TrustedScope: "admin",
 			TrustedProxies: []string{}, Session: 30 * 24 * time.Hour,
 		},
-		Log:    Log{Level: "info", Format: "auto"},
-		Pool:   defaultPool(),
+		Log:  Log{Level: "info", Format: "auto"},
+		Pool: defaultPool(),
+		Docker: Docker{
+			Hosts: []string{"unix:///var/run/docker.sock"}, Profile: "auto", Pull: "missing", Network: "auto",
+			Ports: "26878-26977", Memory: 2 << 30, CPUs: "0", Cache: "volume", CacheSize: 2 << 30, LogSize: 10 << 20,
+			Args: []string{}, Env: []string{},
+			Custom: DockerCustom{
+				HTTPPort: 6878, P2PPort: 8621, Init: true, Args: []string{}, Env: []string{}, Scratch: []string{}, Caps: []string{},
+			},
+		},
 		Static: Static{Engines: []string{}},
 		Playback: Playback{
 			Linger: 15 * time.Second, StartTimeout: 30 * time.Second, StallTimeout: 5 * time.Second,

@@ -55,8 +55,8 @@ func (v *validator) pool(c *Config) {
 		v.failf("pool.min", "%d is more than pool.max, which is %d (%s)", c.Pool.Min, c.Pool.Max, v.origins["pool.max"])
 	}
 	switch {
-	case c.Pool.Provider == ProviderDocker:
-		v.failf("pool.provider", "this build cannot start containers: use native, or static with engines that you run yourself")
+	case c.Provider() == ProviderDocker:
+		v.docker(c.Docker)
 	case c.Pool.Provider == ProviderStatic && len(c.Static.Engines) == 0:
 		v.failf("pool.provider", "static needs engines: name them in static.engines, such as http://host:6878")
 	}
@@ -71,6 +71,30 @@ func (v *validator) pool(c *Config) {
 			v.failf("static.engines", "%q and %q are the same engine", before, engine)
 		}
 		seen[same] = engine
+	}
+}
+
+// docker checks what no single value can tell of containers.
+func (v *validator) docker(d Docker) {
+	if len(d.Hosts) == 0 {
+		v.failf("docker.hosts", "no Docker host is named: the usual one is unix:///var/run/docker.sock")
+	}
+	if d.Ports == "" {
+		v.failf("docker.ports", "no ports to publish engines on: write a range such as 26878-26977")
+	}
+	if d.Profile == "custom" && d.Image == "" {
+		v.failf("docker.image", "a custom profile needs the image that it describes")
+	}
+	if d.Cache == "tmpfs" && d.CacheSize == 0 {
+		v.failf("docker.cache_size", "a cache in memory needs a limit")
+	}
+	if d.Cache == "tmpfs" && d.Memory != 0 && d.Memory <= d.CacheSize {
+		v.failf("docker.memory", "%s has no room for a cache of docker.cache_size in memory, which is %s (%s)", d.Memory, d.CacheSize, v.origins["docker.cache_size"])
+	}
+	api, apiLast, err := ParsePorts(d.Ports)
+	peers, peersLast, peersErr := ParsePorts(d.P2PPorts)
+	if err == nil && peersErr == nil && d.P2PPorts != "" && api <= peersLast && peers <= apiLast {
+		v.failf("docker.p2p_ports", "%s and docker.ports, which is %s (%s), share ports", d.P2PPorts, d.Ports, v.origins["docker.ports"])
 	}
 }
 
@@ -99,14 +123,16 @@ func (v *validator) engine(c *Config) {
 	}
 }
 
-// Provider is pool.provider with auto settled: [ProviderNative] or
-// [ProviderStatic] in a valid Config.
+// Provider is pool.provider with auto settled: [ProviderNative],
+// [ProviderDocker] or [ProviderStatic] in a valid Config.
 func (c Config) Provider() string {
 	switch {
 	case c.Pool.Provider != ProviderAuto:
 		return c.Pool.Provider
 	case len(c.Static.Engines) > 0:
 		return ProviderStatic
+	case c.Docker.Image != "":
+		return ProviderDocker
 	default:
 		return ProviderNative
 	}

@@ -45,8 +45,17 @@ func TestValidate(t *testing.T) {
 		{"control characters", func(c *Config) { c.Data = "/a\nb" }, []string{
 			`data: "/a\nb" contains characters that cannot be printed`,
 		}},
-		{"docker", func(c *Config) { c.Pool.Provider = "docker" }, []string{
-			"pool.provider: this build cannot start containers: use native, or static with engines that you run yourself",
+		{"docker without a host", func(c *Config) { c.Pool.Provider, c.Docker.Hosts = "docker", nil }, []string{
+			"docker.hosts: no Docker host is named: the usual one is unix:///var/run/docker.sock",
+		}},
+		{"docker with a cache larger than the memory it is in", func(c *Config) {
+			c.Docker.Image, c.Docker.Cache, c.Docker.CacheSize = "acequia", "tmpfs", 2<<30
+		}, []string{"docker.memory: 2GiB has no room for a cache of docker.cache_size in memory, which is 2GiB (default)"}},
+		{"docker with ports for two things", func(c *Config) {
+			c.Pool.Provider, c.Docker.P2PPorts = "docker", "26977-26999"
+		}, []string{"docker.p2p_ports: 26977-26999 and docker.ports, which is 26878-26977 (default), share ports"}},
+		{"docker of a kind nobody described", func(c *Config) { c.Pool.Provider, c.Docker.Profile = "docker", "custom" }, []string{
+			"docker.image: a custom profile needs the image that it describes",
 		}},
 		{"static without engines", func(c *Config) { c.Pool.Provider = "static" }, []string{
 			"pool.provider: static needs engines: name them in static.engines, such as http://host:6878",

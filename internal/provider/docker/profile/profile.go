@@ -197,3 +197,8 @@ func Of(image string) (Profile, bool) {
 	}
 	return Profile{}, false
 }
+
+// Mentions says whether a placeholder stands in the arguments or variables.
+func Mentions(args, env []string, placeholder string) bool {
+	return slices.ContainsFunc(slices.Concat(args, env), func(item string) bool { return strings.Contains(item, placeholder) })
+}
