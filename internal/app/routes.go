@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 
@@ -47,12 +48,12 @@ var compatAccess = map[compat.Access]access{
 // routes is every address that the server answers on. There is no other place
 // for one, so that none is without an access.
 func (s *server) routes(registry *prometheus.Registry) []route {
-	play := playback.New(s.hub, s.log)
+	play := s.tellingPlayers(playback.New(s.hub, s.log))
 	segments := playback.NewHLS(s.hub, s.log)
 	all := []route{
 		{"/ace/getstream", forPlayers, play},
 		{"/ace/getstream/{$}", forPlayers, play},
-		{"/ace/manifest.m3u8", forPlayers, http.HandlerFunc(segments.Manifest)},
+		{"/ace/manifest.m3u8", forPlayers, s.tellingPlayers(http.HandlerFunc(segments.Manifest))},
 		{"/ace/hls/{session}/{name}", byCapability, http.HandlerFunc(segments.Session)},
 		{"GET /ace/status", forPlayers, compat.AcexyStatus(s.hub)},
 		{"GET /livez", forAnyone, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })},
@@ -70,6 +71,20 @@ func (s *server) routes(registry *prometheus.Registry) []route {
 		all = append(all, route{telemetry.ProfilePath, forAdmins, telemetry.ProfileHandler()})
 	}
 	return all
+}
+
+// tellingPlayers lets next see the address of the player itself where a trusted
+// proxy passes the request on. It has no port then.
+func (s *server) tellingPlayers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		peer, err := netip.ParseAddrPort(r.RemoteAddr)
+		player := s.guard.Client(r)
+		if err == nil && player.IsValid() && player != peer.Addr().Unmap().WithZone("") {
+			r = r.WithContext(r.Context()) // the server's own stays as it is
+			r.RemoteAddr = player.String()
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // mux joins the routes, each behind its access.

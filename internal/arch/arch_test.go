@@ -28,7 +28,7 @@ var layers = []struct {
 	pure     bool     // the standard library only, no clock, no randomness
 }{
 	{name: "leaves and decisions", pure: true, packages: []string{
-		"content", "mpegts", "ring", "event", "backoff", "health", "pool", "message", "lines", "provider/docker/profile",
+		"content", "mpegts", "ring", "event", "backoff", "health", "pool", "message", "lines", "player", "provider/docker/profile",
 	}},
 	{name: "formats", pure: true, packages: []string{"hls"}},
 	{name: "settings", packages: []string{"config"}},

@@ -36,6 +36,13 @@ func onLAN(addr netip.Addr) bool {
 	return addr.IsLoopback() || addr.IsPrivate() || addr.IsLinkLocalUnicast()
 }
 
+// Client returns the address that a request comes from, as the trusted proxies
+// tell it; invalid where another one passes it on, and says nothing that could be
+// believed.
+func (g *Guard) Client(r *http.Request) netip.Addr {
+	return client(r, g.policy.Load().Proxies)
+}
+
 // client returns the address that a request comes from. A proxy that is known
 // is asked for it; where another one says that it passes the request on, the
 // address is not known and the result invalid.

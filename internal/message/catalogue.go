@@ -20,6 +20,7 @@ const (
 	PlayCrowded   Key = "play.crowded"
 
 	PlayQuarantined Key = "play.quarantined"
+	PlayStopped     Key = "play.stopped"
 	PlayStreams     Key = "play.stream_limit"
 	PlayMemory      Key = "play.memory_limit"
 )
@@ -88,6 +89,10 @@ var catalogue = map[Key]texts{
 	PlayCrowded: {
 		"Too many players are watching: close one and try again, or raise playback.max_viewers.",
 		"Hay demasiados reproductores conectados: cierra uno y vuelve a intentarlo, o aumenta playback.max_viewers.",
+	},
+	PlayStopped: {
+		"Somebody ended this playback: start it again if you want it back.",
+		"Alguien ha terminado esta reproducción: vuelve a iniciarla si la quieres recuperar.",
 	},
 	PlayStreams: {
 		"Too many channels are being watched: close one and try again, or raise playback.max_streams.",

@@ -29,6 +29,7 @@ var answers = map[stream.Code]struct {
 	stream.CodeQuarantined: {http.StatusServiceUnavailable, message.PlayQuarantined},
 
 	stream.CodeCrowded: {http.StatusServiceUnavailable, message.PlayCrowded},
+	stream.CodeStopped: {http.StatusGone, message.PlayStopped},
 	stream.CodeStreams: {http.StatusServiceUnavailable, message.PlayStreams},
 	stream.CodeMemory:  {http.StatusServiceUnavailable, message.PlayMemory},
 	stream.CodeNoData:  {http.StatusGatewayTimeout, message.PlayNoData},

@@ -1,7 +1,7 @@
 package playback
 
 import (
-	"io"
+	"errors"
 	"net/http"
 	"time"
 
@@ -13,13 +13,6 @@ import (
 var passedOn = []string{
 	"Content-Type", "Content-Length", "Content-Range", "Accept-Ranges", "ETag", "Last-Modified",
 }
-
-// fileChunk is what is copied at once between an engine and a player.
-const fileChunk = 128 << 10
-
-// writeTimeout bounds one write of a chunk to a player: one that takes nothing
-// for so long is gone. Players that pause stop reading, and come back.
-const writeTimeout = 10 * time.Minute
 
 // serveFile passes a range of a finite content from an engine to the player.
 func (h *handler) serveFile(w http.ResponseWriter, r *http.Request, want content.Selector, viewer *stream.Viewer) {
@@ -38,24 +31,19 @@ func (h *handler) serveFile(w http.ResponseWriter, r *http.Request, want content
 			w.Header().Set(name, v)
 		}
 	}
+	setServerTiming(w.Header(), viewer.Waited())
 	w.WriteHeader(playback.Status)
-	control := http.NewResponseController(w)
-	buf := make([]byte, fileChunk)
-	for {
-		n, err := playback.Body.Read(buf)
-		if n > 0 {
-			control.SetWriteDeadline(time.Now().Add(writeTimeout))
-			if _, err := w.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-		switch {
-		case err == io.EOF:
-			return
-		case err != nil:
-			h.log.Warn("file ended before its time", "content", want, "addr", r.RemoteAddr, "err", err)
-			// The length is out: only breaking the connection tells the player.
-			panic(http.ErrAbortHandler)
-		}
+	sink := &response{ResponseWriter: w, control: http.NewResponseController(w)}
+	err = viewer.Copy(r.Context(), sink, playback.Body)
+	switch {
+	case err == nil:
+		sink.SetWriteDeadline(time.Time{}) // the connection goes on
+		return
+	case errors.Is(err, stream.ErrGone), viewer.Disconnected(), r.Context().Err() != nil:
+		h.log.Debug("viewer done", "content", want, "addr", r.RemoteAddr, "err", err)
+	default:
+		h.log.Warn("file ended before its time", "content", want, "addr", r.RemoteAddr, "err", err)
 	}
+	// The length is out: only breaking the connection tells the player.
+	panic(http.ErrAbortHandler)
 }

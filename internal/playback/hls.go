@@ -70,7 +70,7 @@ func (h *HLS) Manifest(w http.ResponseWriter, r *http.Request) {
 		setPlaylistHeaders(w.Header())
 		return
 	}
-	viewer, err := h.hub.Join(r.Context(), want, stream.Client{Addr: r.RemoteAddr, App: r.UserAgent()})
+	viewer, err := h.hub.Join(r.Context(), want, client(r, stream.FormHLS))
 	if err != nil {
 		h.fail(w, r, want, err)
 		return
@@ -218,7 +218,7 @@ func (h *HLS) media(w http.ResponseWriter, r *http.Request, s *session, name hls
 	}
 	control := http.NewResponseController(w)
 	sink := &response{ResponseWriter: w, control: control}
-	if err := s.viewer.Send(sink, m); err != nil {
+	if err := s.viewer.Send(r.Context(), sink, m); err != nil {
 		h.log.Debug("segment not taken", "addr", r.RemoteAddr, "err", err)
 		// What was announced is not there: only breaking the connection tells.
 		panic(http.ErrAbortHandler)

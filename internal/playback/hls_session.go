@@ -68,7 +68,7 @@ func (ss *sessions) enter(name string) (s *session, leave func()) {
 	ss.mu.Lock()
 	defer ss.mu.Unlock()
 	s = ss.byName[name]
-	if s == nil {
+	if s == nil || s.viewer.Disconnected() {
 		return nil, nil
 	}
 	s.busy++

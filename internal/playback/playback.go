@@ -17,6 +17,7 @@ import (
 
 	"github.com/acequia-tv/acequia/internal/content"
 	"github.com/acequia-tv/acequia/internal/message"
+	"github.com/acequia-tv/acequia/internal/player"
 	"github.com/acequia-tv/acequia/internal/stream"
 )
 
@@ -58,7 +59,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // a failure is still a status.
 func (h *handler) play(w http.ResponseWriter, r *http.Request, want content.Selector) {
 	ctx := r.Context()
-	viewer, err := h.hub.Join(ctx, want, stream.Client{Addr: r.RemoteAddr, App: r.UserAgent()})
+	viewer, err := h.hub.Join(ctx, want, client(r, stream.FormTS))
 	if err != nil {
 		h.fail(w, r, want, err)
 		return
@@ -79,6 +80,17 @@ func (h *handler) play(w http.ResponseWriter, r *http.Request, want content.Sele
 		h.fail(w, r, want, err)
 	}
 }
+
+// client tells who asks.
+func client(r *http.Request, form stream.Form) stream.Client {
+	agent := r.UserAgent()
+	return stream.Client{
+		Addr: r.RemoteAddr, App: player.Name(agent), Agent: agent[:min(len(agent), longestAgent)], Form: form,
+	}
+}
+
+// longestAgent bounds what is remembered of a User-Agent, in bytes.
+const longestAgent = 256
 
 // setLiveHeaders sets what every answer with a live stream carries. The type
 // is in lower case, as Kodi and Jellyfin compare it; ranges are refused, as a

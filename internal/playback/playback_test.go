@@ -54,7 +54,7 @@ func TestEveryReasonIsTold(t *testing.T) {
 	for code, want := range map[stream.Code]int{
 		stream.CodeNotFound: 404, stream.CodeNotNative: 404,
 		stream.CodeNoEngine: 503, stream.CodeExhausted: 503, stream.CodeFull: 503, stream.CodeBusy: 503, stream.CodeClosing: 503, stream.CodeQuarantined: 503,
-		stream.CodeCrowded: 503, stream.CodeStreams: 503, stream.CodeMemory: 503,
+		stream.CodeStopped: 410, stream.CodeCrowded: 503, stream.CodeStreams: 503, stream.CodeMemory: 503,
 		stream.CodeNoData: 504, stream.CodeEngine: 502, stream.CodeRefused: 502,
 	} {
 		if _, ok := answers[code]; !ok {

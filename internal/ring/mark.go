@@ -70,6 +70,29 @@ func (r *Ring) Join(behind int64) (m Mark, ok bool) {
 	return list[0], true
 }
 
+// Behind returns how much media time there is from pos to the end, as far as the
+// marks tell: between two of them it is taken to pass evenly. It is 0 where that is
+// not known, as before the first mark.
+func (r *Ring) Behind(pos int64) int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := r.marks.list
+	if len(list) == 0 || pos >= r.end {
+		return 0
+	}
+	next := Mark{Pos: r.end, Time: r.live}
+	i, _ := slices.BinarySearchFunc(list, pos, func(m Mark, pos int64) int { return cmp.Compare(m.Pos, pos) })
+	if i < len(list) {
+		next = list[i]
+	}
+	if i == 0 || next.Pos == pos {
+		return max(0, r.live-next.Time)
+	}
+	last := list[i-1]
+	passed := float64(pos-last.Pos) / float64(next.Pos-last.Pos) * float64(next.Time-last.Time)
+	return max(0, r.live-last.Time-int64(passed))
+}
+
 // Next returns the first mark at or after pos. ok is false if there is none yet.
 func (r *Ring) Next(pos int64) (m Mark, ok bool) {
 	r.mu.Lock()

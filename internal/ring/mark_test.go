@@ -79,3 +79,19 @@ func TestMarks(t *testing.T) {
 		t.Errorf("size %d without marks, want %d", got, 2*blockSize)
 	}
 }
+
+func TestBehind(t *testing.T) {
+	t.Parallel()
+	r := New(1 << 20)
+	if got := r.Behind(0); got != 0 {
+		t.Errorf("an empty ring is %d behind", got)
+	}
+	r.Append(make([]byte, 4000), 400, []Mark{{Pos: 1000, Time: 100}, {Pos: 2000, Time: 300}})
+	for pos, want := range map[int64]int64{
+		0: 300, 1000: 300, 1500: 200, 2000: 100, 3000: 50, 4000: 0, 5000: 0,
+	} {
+		if got := r.Behind(pos); got != want {
+			t.Errorf("position %d is %d behind, want %d", pos, got, want)
+		}
+	}
+}

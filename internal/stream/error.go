@@ -31,6 +31,7 @@ const (
 	CodeQuarantined Code = "quarantined"
 	CodeCrowded     Code = "crowded"      // the stream has as many viewers as it may
 	CodeStreams     Code = "stream_limit" // there are as many streams as may be
+	CodeStopped     Code = "stopped"      // a person ended the stream, or the viewer's connection
 	CodeMemory      Code = "memory_limit" // there is no memory for one more stream
 )
 

@@ -36,6 +36,13 @@ type fileConn struct {
 	broken bool
 }
 
+const (
+	// fileChunk is what is copied at once between an engine and a player.
+	fileChunk = 128 << 10
+	// filePatience is how many write timeouts a player of a file may take nothing.
+	filePatience = 10
+)
+
 // FileRequest is what a player asks of a file.
 type FileRequest struct {
 	Host    string // the player's address without a port
@@ -72,15 +79,45 @@ func (f *file) close() {
 // the rest. ctx governs the body too; the wait for its first byte is bounded
 // by the start timeout. The caller closes the body.
 func (v *Viewer) Fetch(ctx context.Context, req FileRequest) (*engine.Playback, error) {
+	ctx, release := v.bind(ctx, nil)
 	f := v.stream.file
 	started := time.Now()
 	deadline := started.Add(v.stream.hub.cfg.StartTimeout)
 	p, err := f.fetch(ctx, req, deadline)
 	if err != nil {
+		release()
 		return nil, err
 	}
-	p.Body = newResumed(ctx, f, req, p, &v.sent)
+	p.Body = newResumed(ctx, release, f, req, p)
 	return p, nil
+}
+
+// Copy sends a body that Fetch returned to sink, until it ends, the viewer is
+// disconnected, or takes nothing for ten times the write timeout: players of films
+// are paused, do not read meanwhile, and come back. The error wraps
+// [ErrGone] when it was the player that went.
+func (v *Viewer) Copy(ctx context.Context, sink Sink, body io.Reader) error {
+	ctx, release := v.bind(ctx, sink)
+	defer release()
+	out := outlet{viewer: v, sink: sink, ctx: ctx, patience: filePatience * v.stream.hub.cfg.WriteTimeout}
+	buf := make([]byte, fileChunk)
+	for {
+		n, err := body.Read(buf)
+		if n > 0 {
+			if err := out.write(buf[:n]); err != nil {
+				return err
+			}
+			if err := out.flush(); err != nil {
+				return err
+			}
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
 }
 
 // fetch is one answer from some engine, before the deadline.

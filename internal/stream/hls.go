@@ -29,6 +29,11 @@ func (v *Viewer) Playlist() *hls.Playlist {
 	s := v.stream
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if _, in := s.viewers[v]; !in { // disconnected
+		list := hls.NewPlaylist(s.hub.cfg.HLS)
+		hls.NewSegmenter(list).Close()
+		return list
+	}
 	if s.packager == nil {
 		s.packager = s.pack()
 	}
@@ -133,8 +138,10 @@ func (s *Stream) cut(ctx context.Context, t *tape, seg *hls.Segmenter, list *hls
 
 // Send sends a segment, or a part, to the viewer. Each write of it must end within
 // the write timeout.
-func (v *Viewer) Send(sink Sink, m hls.Media) error {
-	out := outlet{viewer: v, sink: sink}
+func (v *Viewer) Send(ctx context.Context, sink Sink, m hls.Media) error {
+	ctx, release := v.bind(ctx, sink)
+	defer release()
+	out := outlet{viewer: v, sink: sink, ctx: ctx, patience: v.stream.hub.cfg.WriteTimeout}
 	for _, b := range m.Bufs {
 		if err := out.write(b); err != nil {
 			return err
@@ -152,9 +159,12 @@ func (v *Viewer) Send(sink Sink, m hls.Media) error {
 	return nil
 }
 
-// Err tells why the stream is over, nil while it goes on. The error is an
-// *[Error].
+// Err tells why the stream is over for the viewer, nil while it goes on. The
+// error is an *[Error].
 func (v *Viewer) Err() error {
+	if told, ok := errors.AsType[*Error](context.Cause(v.ctx)); ok {
+		return told
+	}
 	if _, err := v.stream.outcome(); err != nil {
 		return asError(err)
 	}

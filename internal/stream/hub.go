@@ -120,6 +120,8 @@ func (h *Hub) Join(ctx context.Context, want content.Selector, who Client) (*Vie
 		}
 		select {
 		case <-target.ready:
+		case <-v.ctx.Done(): // a person disconnected it
+			return nil, asError(context.Cause(v.ctx))
 		case <-ctx.Done():
 			v.Leave()
 			return nil, context.Cause(ctx)

@@ -45,7 +45,7 @@ func (o *outlet) await(ctx context.Context, more <-chan struct{}) error {
 
 // pad sends padding, which is no part of the stream and counts for nothing.
 func (o *outlet) pad() error {
-	if o.viewer.sent.Load() == 0 {
+	if o.viewer.sent.sum() == 0 {
 		return nil
 	}
 	if err := o.write(padding); err != nil {

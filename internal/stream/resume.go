@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/acequia-tv/acequia/internal/engine"
@@ -17,21 +16,21 @@ import (
 // bytes stop before their time, the rest is asked of another engine. It is for
 // one goroutine, like any body.
 type resumed struct {
-	ctx   context.Context
-	file  *file
-	req   FileRequest
-	body  io.ReadCloser
-	next  int64 // offset in the file of the next byte
-	end   int64 // offset of the last byte of the answer; -1 where the engine told no length
-	total int64 // size of the file
-	sent  *atomic.Int64
-	fails int // in a row
+	ctx     context.Context
+	release func() // ends ctx
+	file    *file
+	req     FileRequest
+	body    io.ReadCloser
+	next    int64 // offset in the file of the next byte
+	end     int64 // offset of the last byte of the answer; -1 where the engine told no length
+	total   int64 // size of the file
+	fails   int   // in a row
 }
 
 // newResumed wraps the body of p. Where the answer does not tell which bytes
 // it is, the body is passed on as it is.
-func newResumed(ctx context.Context, f *file, req FileRequest, p *engine.Playback, sent *atomic.Int64) io.ReadCloser {
-	r := &resumed{ctx: ctx, file: f, req: req, body: p.Body, end: -1, sent: sent}
+func newResumed(ctx context.Context, release func(), f *file, req FileRequest, p *engine.Playback) io.ReadCloser {
+	r := &resumed{ctx: ctx, release: release, file: f, req: req, body: p.Body, end: -1}
 	size, ok := p.Size()
 	if !ok {
 		return r
@@ -52,7 +51,6 @@ func (r *resumed) Read(b []byte) (int, error) {
 	for {
 		n, err := r.body.Read(b)
 		r.next += int64(n)
-		r.sent.Add(int64(n))
 		if n > 0 {
 			r.fails = 0
 			return n, nil
@@ -94,7 +92,10 @@ func (r *resumed) resume(why error) error {
 	return nil
 }
 
-func (r *resumed) Close() error { return r.body.Close() }
+func (r *resumed) Close() error {
+	r.release()
+	return r.body.Close()
+}
 
 // contentRange reads "bytes first-last/size" (RFC 9110 section 14.4).
 func contentRange(header string) (first, last int64, ok bool) {

@@ -29,11 +29,16 @@ type Status struct {
 type ViewerStatus struct {
 	ID     uint64
 	Client Client
+	Form   Form // ts, hls or file
 	Since  time.Time
 	Wait   time.Duration // from its request to its first byte; 0 before that
 	Sent   int64         // bytes
+	Rate   int64         // bytes per second, of the last seconds
 	Lag    int64         // bytes between its place and the newest; 0 for a file
-	Skips  int64         // times it was too slow and skipped ahead
+	// Behind is the same in time of the content: what a player that shows all that
+	// it was sent is behind live.
+	Behind time.Duration
+	Skips  int64 // times it was too slow and skipped ahead
 }
 
 // Snapshot lists the streams, oldest first.
@@ -74,6 +79,14 @@ type Switch struct {
 // switchesMost is how many changes of engine a status tells.
 const switchesMost = 8
 
+// form tells how v gets the content. The caller holds mu.
+func (s *Stream) form(v *Viewer) Form {
+	if s.file != nil {
+		return FormFile
+	}
+	return v.client.Form
+}
+
 func (s *Stream) status() Status {
 	mark := s.hub.markOf(s)
 	s.mu.Lock()
@@ -85,10 +98,12 @@ func (s *Stream) status() Status {
 	if s.ring != nil {
 		st.Received, st.Buffered = s.ring.End(), s.ring.Size()
 	}
+	now := time.Now()
 	for v := range s.viewers {
-		vs := ViewerStatus{ID: v.id, Client: v.client, Since: v.since, Wait: time.Duration(v.first.Load()), Sent: v.sent.Load(), Skips: v.skips.Load()}
+		vs := ViewerStatus{ID: v.id, Client: v.client, Since: v.since, Wait: time.Duration(v.first.Load()), Form: s.form(v), Sent: v.sent.sum(), Rate: v.sent.rate(now), Skips: v.skips.Load()}
 		if pos := v.pos.Load(); pos > 0 {
 			vs.Lag = max(0, st.Received-pos)
+			vs.Behind = seconds(s.ring.Behind(pos))
 		}
 		st.Viewers = append(st.Viewers, vs)
 	}

@@ -118,6 +118,7 @@ func (s *Stream) attach(who Client, asked time.Time) (*Viewer, error) {
 		s.idle = nil
 	}
 	v := &Viewer{stream: s, id: s.hub.viewerIDs.Add(1), client: who, asked: asked, since: time.Now()}
+	v.ctx, v.cancel = context.WithCancelCause(context.Background())
 	s.viewers[v] = struct{}{}
 	return v, nil
 }

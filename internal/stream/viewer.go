@@ -14,9 +14,21 @@ import (
 
 // Client is who watches, as far as the connection tells.
 type Client struct {
-	Addr string // network address of the player, host:port
-	App  string // its User-Agent
+	Addr  string // network address of the player, host:port; behind a proxy without the port
+	App   string // short name of the player; "" where it is not known
+	Agent string // its User-Agent, as it came
+	Form  Form
 }
+
+// Form is how a viewer gets the content.
+type Form string
+
+// The forms.
+const (
+	FormTS   Form = "ts"   // one answer without an end
+	FormFile Form = "file" // ranges of a finite content, whatever was asked for
+	FormHLS  Form = "hls"  // segments; the viewer is a session
+)
 
 // Sink is where a viewer's bytes go: an HTTP response with its controller.
 type Sink interface {
@@ -50,9 +62,12 @@ type Viewer struct {
 	asked  time.Time // when its request came
 	since  time.Time // when it got its place
 
+	ctx    context.Context // ends when the viewer is disconnected
+	cancel context.CancelCauseFunc
+
 	left  sync.Once
 	first atomic.Int64 // nanoseconds from asked to its first byte; 0 before that
-	sent  atomic.Int64 // bytes
+	sent  meter        // bytes
 	pos   atomic.Int64 // ring position reached
 	skips atomic.Int64
 }
@@ -63,6 +78,13 @@ func (v *Viewer) Live() bool {
 	defer v.stream.mu.Unlock()
 	return v.stream.ring != nil
 }
+
+// ErrGone says that the player takes no more: its connection is closed, or it was
+// given up.
+var ErrGone = errors.New("viewer gone")
+
+// Disconnected tells whether somebody ended the viewer's connection.
+func (v *Viewer) Disconnected() bool { return v.ctx.Err() != nil }
 
 // Leave gives the place back. It may be called more than once.
 func (v *Viewer) Leave() {
@@ -79,11 +101,13 @@ func (v *Viewer) Leave() {
 // error says which of these it was; it is never nil.
 func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 	r := v.stream.ring
+	ctx, release := v.bind(ctx, sink)
+	defer release()
 	start, err := join(ctx, r, ticks(v.stream.hub.cfg.Burst))
 	if err != nil {
 		return err
 	}
-	out := outlet{viewer: v, sink: sink}
+	out := outlet{viewer: v, sink: sink, ctx: ctx, patience: v.stream.hub.cfg.WriteTimeout}
 	defer out.close()
 	if err := out.write(start.Preface); err != nil {
 		return err
@@ -129,14 +153,16 @@ func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 const deadlineSlack = time.Second
 
 // outlet gives a viewer its bytes, whatever is between two calls of flush
-// within the write timeout. It is owned by the goroutine of Relay.
+// within its patience. It is owned by one goroutine.
 type outlet struct {
-	viewer *Viewer
-	sink   Sink
-	began  bool        // something was written since the last flush
-	set    time.Time   // when the deadline was set last
-	size   int64       // bytes written since the last flush
-	quiet  *time.Timer // of await
+	viewer   *Viewer
+	sink     Sink
+	ctx      context.Context // of the connection, as bind returned it
+	patience time.Duration   // how long the player may take nothing
+	began    bool            // something was written since the last flush
+	set      time.Time       // when the deadline was set last
+	size     int64           // bytes written since the last flush
+	quiet    *time.Timer     // of await
 }
 
 func (o *outlet) write(p []byte) error {
@@ -152,9 +178,17 @@ func (o *outlet) write(p []byte) error {
 	n, err := o.sink.Write(p)
 	o.size += int64(n)
 	if err != nil {
-		return fmt.Errorf("viewer gone: %w", err)
+		return o.gone(err)
 	}
 	return nil
+}
+
+// gone tells why the player takes no more.
+func (o *outlet) gone(err error) error {
+	if o.ctx.Err() != nil {
+		return context.Cause(o.ctx)
+	}
+	return fmt.Errorf("%w: %w", ErrGone, err)
 }
 
 // extend moves the deadline if what is left of it is too short.
@@ -164,17 +198,23 @@ func (o *outlet) extend() error {
 		return nil
 	}
 	o.set = now
-	if err := o.sink.SetWriteDeadline(now.Add(o.viewer.stream.hub.cfg.WriteTimeout + deadlineSlack)); err != nil {
+	if err := o.sink.SetWriteDeadline(now.Add(o.patience + deadlineSlack)); err != nil {
 		return fmt.Errorf("set write deadline: %w", err)
+	}
+	// Who was disconnected meanwhile has a deadline again; now it is known.
+	if o.ctx.Err() != nil {
+		return context.Cause(o.ctx)
 	}
 	return nil
 }
 
 func (o *outlet) flush() error {
 	if err := o.sink.Flush(); err != nil {
-		return fmt.Errorf("viewer gone: %w", err)
+		return o.gone(err)
 	}
-	o.viewer.sent.Add(o.size)
+	if o.size > 0 {
+		o.viewer.sent.add(o.size, time.Now())
+	}
 	if o.size > 0 && o.viewer.first.Load() == 0 {
 		o.viewer.served()
 	}
@@ -221,6 +261,11 @@ func (v *Viewer) skip(ctx context.Context, r *ring.Ring, from int64) (ring.Mark,
 	v.stream.log.Debug("viewer too slow, skipped ahead", "viewer", v.id, "bytes", m.Pos-from)
 	v.stream.hub.emit(Event{Kind: EventSkipped, Stream: v.stream, Viewer: v.id})
 	return m, nil
+}
+
+// seconds converts from the unit of media time.
+func seconds(ticks int64) time.Duration {
+	return time.Duration(float64(ticks) / mpegts.ClockRate * float64(time.Second))
 }
 
 // ticks converts to the unit of media time.
