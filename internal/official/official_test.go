@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -69,6 +70,9 @@ func prepared(t *testing.T, manner string) string {
 // supervise runs the program until the test ends.
 func supervise(t *testing.T, role, data string, environ []string, flags ...string) *supervised {
 	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("the official engine is a program for Linux")
+	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
