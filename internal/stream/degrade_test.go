@@ -120,16 +120,16 @@ func TestADegradedEngineIsAllThereIs(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, 1, testConfig(), badConfig())
-				screens, all := r.audience(3, 3*time.Minute)
+				screens, all := r.audience(3, 2*time.Minute)
 				time.Sleep(20 * time.Second)
 				_, fake := r.playing()
-				d.fault.For = time.Minute
+				d.fault.For = 45 * time.Second
 				fake.Set(d.fault)
 				all.Wait()
 				for i, s := range screens {
 					rep := s.verifier.Report()
 					if end := fake.Broadcast(channelIH).Time(rep.Last); time.Since(enginetest.DefaultEpoch)-end > 20*time.Second {
-						t.Errorf("viewer %d: is %v behind two minutes after the engine recovered", i, time.Since(enginetest.DefaultEpoch)-end)
+						t.Errorf("viewer %d: is %v behind, long after the engine recovered", i, time.Since(enginetest.DefaultEpoch)-end)
 					}
 					switch d.reason {
 					case reasonLoop, reasonFreeze:
@@ -145,7 +145,7 @@ func TestADegradedEngineIsAllThereIs(t *testing.T) {
 					}
 				}
 				if c := r.counters(); c.Opens > 8 {
-					t.Errorf("%d sessions within three minutes", c.Opens)
+					t.Errorf("%d sessions within two minutes", c.Opens)
 				}
 				r.settle()
 				r.checkNothingLeft()
@@ -159,12 +159,12 @@ func TestADegradedEngineIsAllThereIs(t *testing.T) {
 func TestEveryEngineShowsTheSame(t *testing.T) {
 	t.Parallel()
 	for _, d := range degradations[:6] {
-		for _, engines := range []int{2, 5} {
+		for _, engines := range []int{2, 4} {
 			t.Run(fmt.Sprintf("%s on %d engines", d.name, engines), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					r := newRig(t, engines, testConfig(), badConfig())
-					_, all := r.audience(2, 8*time.Minute)
+					_, all := r.audience(2, 4*time.Minute)
 					time.Sleep(20 * time.Second)
 					for _, f := range r.fakes {
 						d.fault.Delay = max(d.fault.Delay, 10*time.Second)
@@ -178,7 +178,7 @@ func TestEveryEngineShowsTheSame(t *testing.T) {
 						t.Errorf("the stream changed its engine %d times: %+v", n, r.lastStatus.Changes)
 					}
 					if c := r.counters(); c.Opens > 12 {
-						t.Errorf("%d sessions within eight minutes", c.Opens)
+						t.Errorf("%d sessions within four minutes", c.Opens)
 					}
 					if m := r.lastStatus.Mark; m == nil || m.Reason != d.reason {
 						t.Errorf("the content is marked %+v, want %s", m, d.reason)
