@@ -138,6 +138,10 @@ func TestADegradedEngineIsAllThereIs(t *testing.T) {
 						if rep.Gaps > 1 || rep.Corrupt > 1 {
 							t.Errorf("viewer %d: %+v", i, rep)
 						}
+					case reasonDry: // for longer than a new session reaches back
+						if rep.Gaps > 1 || rep.Gaps != rep.CleanGaps || rep.Repeats+rep.Foreign+rep.Corrupt+rep.Continuity > 0 {
+							t.Errorf("viewer %d: %+v", i, rep)
+						}
 					default:
 						if err := rep.Err(); err != nil {
 							t.Errorf("viewer %d: %v", i, err)
@@ -253,7 +257,7 @@ func TestStatisticsAreAskedFor(t *testing.T) {
 		var asked []int
 		for _, f := range r.fakes {
 			c := f.Counters()
-			asked = append(asked, int(c.Stats))
+			asked = append(asked, c.Stats)
 			if c.StatsAsPlayer != 0 {
 				t.Errorf("%d questions that keep a session from expiring", c.StatsAsPlayer)
 			}

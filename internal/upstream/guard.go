@@ -26,9 +26,11 @@ const (
 	// the bytes are still more than [clearAfter].
 	doubtMost = 4 << 20
 	doubtLong = 2 * time.Second
-	// brokenMost bounds what is held back after a break of continuity alone,
-	// until the next clock reference tells whether the clock jumped.
+	// brokenMost and brokenLong bound what is held back after a break of
+	// continuity alone, until the next clock reference tells whether the clock
+	// jumped: losses are common, and must not cost viewers time.
 	brokenMost = 1 << 20
+	brokenLong = 300 * time.Millisecond
 	// otherClock is how many references of another PID, with none of the known
 	// one between them, make that PID the clock.
 	otherClock = 16
@@ -181,7 +183,7 @@ func (g *Guard) Feed(packets []byte, now time.Time) (pass, again, rest []byte) {
 func (g *Guard) tired(size int, now time.Time) bool {
 	switch g.state {
 	case broken:
-		return size > brokenMost || now.Sub(g.since) > doubtLong
+		return size > brokenMost || now.Sub(g.since) > brokenLong
 	case leapt:
 		return size > doubtMost || now.Sub(g.since) > doubtLong
 	}

@@ -293,7 +293,7 @@ func TestGuardSeesAStandstill(t *testing.T) {
 		}
 		return p
 	})
-	still := func(p []byte, n int) []byte { return bytes.Repeat(p, n) }
+	still := bytes.Repeat
 	for name, tt := range map[string]struct {
 		packets []byte
 		stands  bool
