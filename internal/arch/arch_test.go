@@ -36,7 +36,7 @@ var layers = []struct {
 	{name: "ports", packages: []string{"engine", "provider", "telemetry", "native/vod"}},
 	{name: "contracts", packages: []string{"engine/enginetest", "provider/providertest", "native/vod/vodtest", "telemetry/telemetrytest", "hls/hlstest", "provider/docker/dockertest"}},
 	{name: "machinery", within: true, packages: []string{
-		"upstream", "stream", "reconcile", "provider/...", "native", "native/...", "demo", "official", "privilege",
+		"upstream", "stream", "timeshift", "reconcile", "provider/...", "native", "native/...", "demo", "official", "privilege",
 		"auth", "store",
 	}},
 	{name: "surfaces", within: true, packages: []string{"playback", "compat", "native/api", "cli", "api", "live"}},
@@ -46,7 +46,7 @@ var layers = []struct {
 // planes never meet: the data plane declares what it needs, and the
 // composition root passes something that has it.
 var planes = map[string][]string{
-	"data":    {"ring", "mpegts", "hls", "upstream", "stream", "playback"},
+	"data":    {"ring", "mpegts", "hls", "upstream", "stream", "timeshift", "playback"},
 	"control": {"pool", "health", "reconcile", "provider/...", "provider"},
 }
 
