@@ -33,6 +33,7 @@ type observer struct {
 	settled  *prometheus.CounterVec   // by reason
 	viewers  prometheus.Counter
 	skips    prometheus.Counter
+	unkept   prometheus.Counter
 }
 
 func newObserver(registry prometheus.Registerer, events *event.Log, log *slog.Logger) *observer {
@@ -61,6 +62,7 @@ func newObserver(registry prometheus.Registerer, events *event.Log, log *slog.Lo
 		refused: counters("stream_refused_total", "Viewers that were kept out, by reason: a limit, or the shutdown.", "reason"),
 		viewers: counter("stream_viewers_total", "Viewers that joined a stream."),
 		skips:   counter("stream_viewer_skips_total", "Times that a viewer was too slow and skipped ahead."),
+		unkept:  counter("timeshift_losses_total", "Times that what time shift kept of a stream was lost: the disk was full, failed or too slow."),
 		first: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "acequia_stream_start_duration_seconds",
 			Help:    "Time from the first request for a content to its first bytes.",
@@ -144,6 +146,9 @@ func (o *observer) observe(e stream.Event) {
 		o.switches.WithLabelValues(yesNo(e.Seamless)).Inc()
 		o.gaps.Observe(e.Gap.Seconds())
 		message = "The stream goes on from another engine."
+	case stream.EventUnkept:
+		o.unkept.Inc()
+		message = "Time shift lost what it kept of the stream, and begins anew."
 	case stream.EventEnded:
 		o.log.Info("stream ended", "stream", name, "err", e.Err)
 		message = "The stream ended."
@@ -249,6 +254,7 @@ var (
 	descStreams  = desc("streams", "Streams, by state.", "state")
 	descViewers  = desc("viewers", "Viewers now.")
 	descBuffered = desc("stream_buffer_bytes", "Memory of all streams' buffers.")
+	descKept     = desc("timeshift_bytes", "What time shift keeps on disk, of all streams.")
 )
 
 // Describe implements [prometheus.Collector].
@@ -256,20 +262,23 @@ func (c hubCollector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- descStreams
 	ch <- descViewers
 	ch <- descBuffered
+	ch <- descKept
 }
 
 // Collect implements [prometheus.Collector].
 func (c hubCollector) Collect(ch chan<- prometheus.Metric) {
 	states := make(map[stream.State]int)
-	viewers, buffered := 0, 0
+	viewers, buffered, kept := 0, 0, int64(0)
 	for _, s := range c.hub.Snapshot() {
 		states[s.State]++
 		viewers += len(s.Viewers)
 		buffered += s.Buffered
+		kept += s.Kept.Size
 	}
 	for state, n := range states {
 		ch <- prometheus.MustNewConstMetric(descStreams, prometheus.GaugeValue, float64(n), string(state))
 	}
 	ch <- prometheus.MustNewConstMetric(descViewers, prometheus.GaugeValue, float64(viewers))
 	ch <- prometheus.MustNewConstMetric(descBuffered, prometheus.GaugeValue, float64(buffered))
+	ch <- prometheus.MustNewConstMetric(descKept, prometheus.GaugeValue, float64(kept))
 }

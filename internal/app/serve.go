@@ -31,6 +31,7 @@ import (
 	"github.com/acequia-tv/acequia/internal/store"
 	"github.com/acequia-tv/acequia/internal/stream"
 	"github.com/acequia-tv/acequia/internal/telemetry"
+	"github.com/acequia-tv/acequia/internal/timeshift"
 )
 
 // keptEvents is how many events are kept in memory.
@@ -59,7 +60,8 @@ type server struct {
 	hub          *stream.Hub
 	orchestrator *compat.Orchestrator
 	handler      http.Handler
-	provider     io.Closer // nil where the engines are somebody else's
+	provider     io.Closer        // nil where the engines are somebody else's
+	shift        *timeshift.Store // nil where nothing is kept
 	stopping     atomic.Bool
 }
 
@@ -82,6 +84,9 @@ func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
+	if err := s.openTimeshift(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
 	registry := telemetry.NewRegistry(inv.Build)
 	s.pool = reconcile.New(reconcile.Config{
 		Provider: engines, Probe: probe, Inspect: inspect, Clean: clearCache,
@@ -90,7 +95,7 @@ func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 	})
 	watch := newObserver(registry, s.events, log)
 	streams := streamConfig(cfg.Playback)
-	streams.Knowledge = s.store.Names()
+	streams.Knowledge, streams.Timeshift = s.store.Names(), s.shift
 	s.hub = stream.NewHub(streams, poolEngines{s.pool, max(1, cfg.Pool.Wait)}, log, watch.observe)
 	s.orchestrator = compat.NewOrchestrator(s.pool, s.hub, compat.Limits{Min: cfg.Pool.Min, Max: cfg.Pool.Max}, log)
 	registry.MustRegister(poolCollector{s.pool}, hubCollector{s.hub})
@@ -131,6 +136,17 @@ func streamConfig(cfg config.Playback) stream.Config {
 // that is.
 func hedge(cfg config.Playback) time.Duration {
 	return min(cfg.Hedge, cfg.StartTimeout/3)
+}
+
+// openTimeshift opens where live streams are kept, if they are to be.
+func (s *server) openTimeshift() (err error) {
+	cfg := s.cfg.Playback
+	if cfg.Timeshift == 0 {
+		return nil
+	}
+	s.shift, err = timeshift.Open(filepath.Join(s.cfg.Data, "timeshift"),
+		timeshift.Config{Keep: cfg.Timeshift, Limit: int64(cfg.TimeshiftLimit)}, s.log)
+	return err
 }
 
 // openProvider opens where the engines come from.
@@ -220,6 +236,11 @@ func (s *server) greet(ctx context.Context, ready func()) error {
 func (s *server) close() error {
 	s.listener.Close()
 	var errs []error
+	if s.shift != nil {
+		if err := s.shift.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("end time shift: %w", err))
+		}
+	}
 	if s.provider != nil {
 		if err := s.provider.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("stop the engines: %w", err))

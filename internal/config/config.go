@@ -177,6 +177,9 @@ type Playback struct {
 	HLSSegment   time.Duration `yaml:"hls_segment" default:"3s" min:"2s" max:"10s" doc:"How long HLS segments are made, as closely as the key frames of the content allow."`
 	HLSWindow    int           `yaml:"hls_window" default:"8" min:"6" max:"60" doc:"How many segments an HLS playlist lists."`
 	HLSPart      time.Duration `yaml:"hls_part" default:"500ms" min:"200ms" max:"1s" doc:"How long the parts of segments are at most, for players that ask for low latency."`
+
+	Timeshift      time.Duration `yaml:"timeshift" default:"0s" min:"0s" max:"24h" doc:"How much of each live stream is kept on disk, in the data directory, so that players can begin that far back (seekback=600 in the address). 0 keeps nothing: they can go back as far as playback.buffer reaches. It is removed with the stream."`
+	TimeshiftLimit Size          `yaml:"timeshift_limit" default:"16GiB" min:"64MiB" doc:"Most disk space that playback.timeshift takes, for all streams together. Where it is short, the oldest goes first, of whichever stream. 1 GiB of the disk, or a tenth of a small one, is left free in any case."`
 }
 
 // Engine holds the settings of one native engine.

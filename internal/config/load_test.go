@@ -66,7 +66,7 @@ func TestLoadDefaults(t *testing.T) {
 		Playback: Playback{
 			Linger: 15 * time.Second, StartTimeout: 30 * time.Second, StallTimeout: 5 * time.Second,
 			Burst: 3 * time.Second, Hedge: 10 * time.Second, Outage: time.Minute, Buffer: 32 * MiB, Memory: 256 * MiB, MaxViewers: 1000, WriteTimeout: time.Minute,
-			HLSSegment: 3 * time.Second, HLSWindow: 8, HLSPart: 500 * time.Millisecond,
+			HLSSegment: 3 * time.Second, HLSWindow: 8, HLSPart: 500 * time.Millisecond, TimeshiftLimit: 16 * GiB,
 		},
 		Engine: Engine{
 			HTTPPort: 6878, P2PPort: 8621, CacheLimit: GiB, Window: 128 * MiB, Buffer: 3 * time.Second,

@@ -64,8 +64,11 @@ func (p *Playlist) reached(segment, picture, expected int64) {
 func (p *Playlist) open(s segment) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s.msn = p.next
+	s.msn, s.breaks = p.next, p.breaks
 	p.next++
+	if s.discontinuity {
+		p.breaks++
+	}
 	p.segments = append(p.segments, &s)
 }
 
@@ -124,9 +127,6 @@ func (p *Playlist) slide(now time.Time) {
 		if !full || p.listed()-oldest.duration < least {
 			break
 		}
-		if oldest.discontinuity {
-			p.breaks++
-		}
 		// A client may still ask for it after it has played through the longest
 		// playlist that had it (RFC 8216 section 6.2.2).
 		p.retired = append(p.retired, retired{oldest, now.Add(duration(oldest.duration + p.window))})
@@ -143,12 +143,29 @@ func (p *Playlist) listedSize() int {
 	return size
 }
 
-// expire forgets retired segments whose time is over or whose memory is needed.
+// expire archives retired segments whose time is over or whose memory is needed: it lets go of their bytes.
 func (p *Playlist) expire(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(p.retired) > 0 && (!now.Before(p.retired[0].until) || p.size > p.cfg.Memory) {
-		p.size -= p.retired[0].size
+		s := p.retired[0].segment
+		p.size -= s.size
+		s.parts = nil
+		p.archive = append(p.archive, s)
 		p.retired = append(p.retired[:0:0], p.retired[1:]...)
+	}
+}
+
+// Forget drops the archived segments that begin before position from, which is as far as the
+// bytes of the stream can still be had. It must be called as that moves on: until then the archive grows.
+func (p *Playlist) Forget(from int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	k := 0
+	for k < len(p.archive) && p.archive[k].from < from {
+		k++
+	}
+	if k > 0 {
+		p.archive = append(p.archive[:0:0], p.archive[k:]...)
 	}
 }

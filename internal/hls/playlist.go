@@ -23,8 +23,9 @@ type Playlist struct {
 	changed  chan struct{} // closed at the next change
 	segments []*segment    // listed, oldest first; the last one may be open
 	retired  []retired     // no longer listed, still there for clients that know them
+	archive  []*segment    // older than those, without their bytes
 	next     int64         // media sequence number of the next segment
-	breaks   int64         // discontinuities no longer listed
+	breaks   int64         // discontinuities before it
 	shown    bool          // clients may see it
 	ended    bool
 	size     int // bytes of listed and retired segments
@@ -159,7 +160,7 @@ func (p *Playlist) growing() *segment {
 	return nil
 }
 
-// find returns a segment, listed or retired. The caller holds mu.
+// find returns a segment, listed, retired or archived. The caller holds mu.
 func (p *Playlist) find(msn int64) *segment {
 	for _, s := range p.segments {
 		if s.msn == msn {
@@ -169,6 +170,11 @@ func (p *Playlist) find(msn int64) *segment {
 	for _, r := range p.retired {
 		if r.msn == msn {
 			return r.segment
+		}
+	}
+	if len(p.archive) > 0 {
+		if i := msn - p.archive[0].msn; i >= 0 && i < int64(len(p.archive)) {
+			return p.archive[i]
 		}
 	}
 	return nil

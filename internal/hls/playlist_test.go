@@ -82,11 +82,11 @@ func TestRetiredSegments(t *testing.T) {
 		longest = max(longest, length)
 		if first := r.newest.MediaSequence; first > 10 {
 			// A segment of 3 s and playlists of 18 s: 7 more segments come in that time.
-			if _, ok, _ := r.list.Media(Name{MSN: first - 7, Part: -1}); !ok {
+			if m, ok, _ := r.list.Media(Name{MSN: first - 7, Part: -1}); !ok || m.Bufs == nil {
 				t.Fatalf("segment %d is gone, %d is listed first", first-7, first)
 			}
-			if _, ok, _ := r.list.Media(Name{MSN: first - 9, Part: -1}); ok {
-				t.Fatalf("segment %d is still there, %d is listed first", first-9, first)
+			if m, ok, _ := r.list.Media(Name{MSN: first - 9, Part: -1}); !ok || m.Bufs != nil {
+				t.Fatalf("segment %d: there %v, with %d bytes in memory; %d is listed first", first-9, ok, len(m.Bufs), first)
 			}
 		}
 	}

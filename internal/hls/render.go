@@ -43,7 +43,7 @@ func (p *Playlist) Multivariant(uri string) []byte {
 
 // render writes the media playlist. The caller holds mu.
 func (p *Playlist) render(parts bool) []byte {
-	b := p.renderHead(parts)
+	b := p.renderHead(parts, p.segments)
 	behind := p.listed() // of the segments from the one at hand on
 	for _, s := range p.segments {
 		if !s.closed && (!parts || len(s.parts) == 0) {
@@ -52,9 +52,7 @@ func (p *Playlist) render(parts bool) []byte {
 		if s.discontinuity {
 			b = append(b, "#EXT-X-DISCONTINUITY\n"...)
 		}
-		b = append(b, "#EXT-X-PROGRAM-DATE-TIME:"...)
-		b = s.date.UTC().AppendFormat(b, dateFormat)
-		b = append(b, '\n')
+		b = s.renderDate(b)
 		if s.closed {
 			behind -= s.duration
 		}
@@ -62,11 +60,7 @@ func (p *Playlist) render(parts bool) []byte {
 			b = s.renderParts(b)
 		}
 		if s.closed {
-			b = append(b, "#EXTINF:"...)
-			b = appendSeconds(b, s.duration)
-			b = append(b, ",\n"...)
-			b = Name{MSN: s.msn, Part: -1}.append(b)
-			b = append(b, '\n')
+			b = s.renderURI(b)
 		}
 	}
 	switch {
@@ -80,8 +74,24 @@ func (p *Playlist) render(parts bool) []byte {
 	return b
 }
 
-// renderHead writes the tags that stand for the whole playlist. The caller holds mu.
-func (p *Playlist) renderHead(parts bool) []byte {
+// renderDate tells when the segment was sent.
+func (s *segment) renderDate(b []byte) []byte {
+	b = append(b, "#EXT-X-PROGRAM-DATE-TIME:"...)
+	b = s.date.UTC().AppendFormat(b, dateFormat)
+	return append(b, '\n')
+}
+
+// renderURI tells how long the segment is, and its address.
+func (s *segment) renderURI(b []byte) []byte {
+	b = append(b, "#EXTINF:"...)
+	b = appendSeconds(b, s.duration)
+	b = append(b, ",\n"...)
+	b = Name{MSN: s.msn, Part: -1}.append(b)
+	return append(b, '\n')
+}
+
+// renderHead writes the tags that stand for a whole playlist of segments. The caller holds mu.
+func (p *Playlist) renderHead(parts bool, segments []*segment) []byte {
 	b := []byte("#EXTM3U\n")
 	number := func(tag string, n int64) {
 		b = append(b, tag...)
@@ -94,7 +104,7 @@ func (p *Playlist) renderHead(parts bool) []byte {
 		number("#EXT-X-VERSION:", plainVersion)
 	}
 	number("#EXT-X-TARGETDURATION:", p.target/rate)
-	if p.independent() {
+	if independent(segments) {
 		b = append(b, "#EXT-X-INDEPENDENT-SEGMENTS\n"...)
 	}
 	if parts {
@@ -104,18 +114,18 @@ func (p *Playlist) renderHead(parts bool) []byte {
 		b = appendSeconds(b, p.partTarget)
 		b = append(b, '\n')
 	}
-	if len(p.segments) > 0 {
-		number("#EXT-X-MEDIA-SEQUENCE:", p.segments[0].msn)
-	} else {
-		number("#EXT-X-MEDIA-SEQUENCE:", p.next)
+	msn, breaks := p.next, p.breaks
+	if len(segments) > 0 {
+		msn, breaks = segments[0].msn, segments[0].breaks
 	}
-	number("#EXT-X-DISCONTINUITY-SEQUENCE:", p.breaks)
+	number("#EXT-X-MEDIA-SEQUENCE:", msn)
+	number("#EXT-X-DISCONTINUITY-SEQUENCE:", breaks)
 	return b
 }
 
-// independent tells whether a decoder can start with each segment. The caller holds mu.
-func (p *Playlist) independent() bool {
-	for _, s := range p.segments {
+// independent tells whether a decoder can start with each segment.
+func independent(segments []*segment) bool {
+	for _, s := range segments {
 		if !s.independent {
 			return false
 		}

@@ -4,13 +4,18 @@ import "time"
 
 // A segment is one media segment, closed or still growing.
 type segment struct {
-	msn           int64 // media sequence number
-	discontinuity bool  // it does not continue the one before
-	independent   bool  // a decoder can start with it
+	msn           int64  // media sequence number
+	from          int64  // position in the stream of its first byte
+	at            int64  // time at which it begins
+	breaks        int64  // discontinuities before it
+	preface       []byte // what goes before the bytes of the stream
+	discontinuity bool   // it does not continue the one before
+	independent   bool   // a decoder can start with it
 	date          time.Time
-	duration      int64 // ticks of the parts so far
-	size          int   // bytes of the parts so far
-	parts         []part
+	duration      int64  // ticks of the parts so far
+	size          int    // bytes of the parts so far
+	end           int64  // position in the stream behind its last byte
+	parts         []part // none once it is archived
 	closed        bool
 }
 
@@ -27,14 +32,14 @@ func (s *segment) add(p part) {
 	s.parts = append(s.parts, p)
 	s.duration += p.duration
 	s.size += p.size
+	s.end = p.end
 }
 
 // media returns the bytes of all parts.
 func (s *segment) media() Media {
-	m := Media{Size: s.size}
+	m := Media{Size: s.size, Preface: s.preface, From: s.from, End: s.end}
 	for _, p := range s.parts {
 		m.Bufs = append(m.Bufs, p.bufs...)
-		m.End = p.end
 	}
 	return m
 }
@@ -42,9 +47,14 @@ func (s *segment) media() Media {
 // Media is the body of a segment or a part. The bytes are shared and never
 // change.
 type Media struct {
+	// Bufs are the bytes, nil if the playlist holds them no more: they are then those of Preface, and
+	// those of the stream at the positions from From to End.
 	Bufs [][]byte
-	Size int   // bytes in Bufs
-	End  int64 // position in the stream behind the last byte
+	Size int // bytes
+	// Preface and From are known of whole segments only.
+	Preface []byte
+	From    int64
+	End     int64 // position in the stream behind the last byte
 }
 
 // backlog is what a [Segmenter] was fed and has not cut yet.

@@ -292,6 +292,7 @@ func (s *Segmenter) openSegment(f picture, pos int64) {
 		s.date(f.at)
 	}
 	s.list.open(segment{
+		from: pos + s.offset, at: f.at, preface: f.preface,
 		discontinuity: s.begun && s.broken, independent: f.access,
 		date: s.wall.Add(duration(f.at - s.wallAt)),
 	})

@@ -13,6 +13,7 @@ const (
 	PlayFileBusy  Key = "play.file_busy"
 	PlayClosing   Key = "play.closing"
 	PlayBadInput  Key = "play.bad_request"
+	PlaySeekback  Key = "play.bad_seekback"
 	PlayMethod    Key = "play.method"
 	PlayNotLive   Key = "play.not_live"
 	PlayNoSession Key = "play.no_session"
@@ -65,6 +66,10 @@ var catalogue = map[Key]texts{
 	PlayBadInput: {
 		"The request is wrong.",
 		"La petición no es correcta.",
+	},
+	PlaySeekback: {
+		"The seekback parameter is wrong: write how far back to begin in seconds (600) or as a duration (10m), a week at most.",
+		"El parámetro seekback no es correcto: indica cuánto retroceder en segundos (600) o como duración (10m), una semana como máximo.",
 	},
 	PlayMethod: {
 		"Use GET or HEAD.",

@@ -39,6 +39,9 @@ const (
 // follows the parts is a few seconds behind live and feels each pause of the
 // swarm, where others have several segments in store and play on while an engine is replaced.
 //
+// With seekback=600 the playlist is that of a live stream 600 s ago, at its pace (see [hls.Late]); parts
+// would be of no use there, and low_latency means nothing.
+//
 // An HLS is safe for concurrent use.
 type HLS struct {
 	handler
@@ -66,6 +69,11 @@ func (h *HLS) Manifest(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusBadRequest, "bad_request", message.PlayBadInput, err.Error())
 		return
 	}
+	back, err := seekback(r.URL.Query())
+	if err != nil {
+		refuse(w, r, http.StatusBadRequest, "bad_request", message.PlaySeekback, "")
+		return
+	}
 	if r.Method == http.MethodHead {
 		setPlaylistHeaders(w.Header())
 		return
@@ -80,12 +88,14 @@ func (h *HLS) Manifest(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusNotFound, "not_live", message.PlayNotLive, "")
 		return
 	}
-	s := &session{viewer: viewer, list: viewer.Playlist(), parts: low}
-	if err := h.begin(r.Context(), s); err != nil {
+	s, err := h.begin(w.Header(), r, viewer, back)
+	if err != nil {
 		viewer.Leave()
+		w.Header().Del(seekbackHeader)
 		h.fail(w, r, want, err)
 		return
 	}
+	s.parts = low
 	name, ok := h.sessions.add(s)
 	if !ok {
 		viewer.Leave()
@@ -109,19 +119,24 @@ func flag(r *http.Request, name string) (bool, error) {
 	return on, nil
 }
 
-// begin waits until the playlist has enough for a player to begin with.
-func (h *HLS) begin(ctx context.Context, s *session) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, firstSegments, &stream.Error{
+// begin makes the session of a viewer, and waits until the playlist has enough for a player to begin with.
+func (h *HLS) begin(header http.Header, r *http.Request, viewer *stream.Viewer, back time.Duration) (*session, error) {
+	if err := seekBack(r, header, viewer, back); err != nil {
+		return nil, err
+	}
+	s := &session{viewer: viewer, list: viewer.Playlist()}
+	ctx, cancel := context.WithTimeoutCause(r.Context(), firstSegments, &stream.Error{
 		Code: stream.CodeNoData, Detail: "no complete segment in " + firstSegments.String(),
 	})
 	defer cancel()
 	if err := await(ctx, s.list, hls.Directives{}); err != nil {
-		return err
+		return nil, err
 	}
 	if s.list.Ended() {
-		return s.viewer.Err()
+		return nil, s.viewer.Err()
 	}
-	return nil
+	s.late = viewer.Late(s.list)
+	return s, nil
 }
 
 // await waits until the playlist has what is asked for. The error is
@@ -182,6 +197,10 @@ func (h *HLS) playlist(w http.ResponseWriter, r *http.Request, s *session) {
 	if r.Method == http.MethodHead {
 		return
 	}
+	if s.late != nil {
+		h.write(w, s.late.Text(time.Now()))
+		return
+	}
 	text := s.list.Text(s.parts)
 	if d.Block {
 		ctx, cancel := context.WithTimeoutCause(r.Context(), s.list.Target()/2, errPatience)
@@ -220,6 +239,12 @@ func (h *HLS) media(w http.ResponseWriter, r *http.Request, s *session, name hls
 	sink := &response{ResponseWriter: w, control: control}
 	if err := s.viewer.Send(r.Context(), sink, m); err != nil {
 		h.log.Debug("segment not taken", "addr", r.RemoteAddr, "err", err)
+		if errors.Is(err, stream.ErrNotKept) && !sink.begun {
+			clear(header)
+			allowAnyOrigin(header)
+			refuse(w, r, http.StatusNotFound, "no_segment", message.PlayNoSegment, "")
+			return
+		}
 		// What was announced is not there: only breaking the connection tells.
 		panic(http.ErrAbortHandler)
 	}

@@ -24,7 +24,8 @@ const (
 type session struct {
 	viewer *stream.Viewer
 	list   *hls.Playlist
-	parts  bool // it follows the parts
+	parts  bool      // it follows the parts
+	late   *hls.Late // list as it is for a player behind live; nil for others
 
 	// Guarded by the mu of its sessions.
 	busy  int // requests under way

@@ -45,6 +45,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, http.StatusBadRequest, "bad_request", message.PlayBadInput, err.Error())
 		return
 	}
+	back, err := seekback(r.URL.Query())
+	if err != nil {
+		refuse(w, r, http.StatusBadRequest, "bad_request", message.PlaySeekback, "")
+		return
+	}
 	if r.Method == http.MethodHead {
 		// Jellyfin, Kodi and others probe before they play, some of them
 		// every channel of a list: the answer must cost nothing.
@@ -52,12 +57,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusOK)
 		return
 	}
-	h.play(w, r, want)
+	h.play(w, r, want, back)
 }
 
 // play answers a GET: headers go out with the first bytes, so that until then
-// a failure is still a status.
-func (h *handler) play(w http.ResponseWriter, r *http.Request, want content.Selector) {
+// a failure is still a status. A file has ranges, and no live to be behind of: there back
+// means nothing.
+func (h *handler) play(w http.ResponseWriter, r *http.Request, want content.Selector, back time.Duration) {
 	ctx := r.Context()
 	viewer, err := h.hub.Join(ctx, want, client(r, stream.FormTS))
 	if err != nil {
@@ -72,7 +78,9 @@ func (h *handler) play(w http.ResponseWriter, r *http.Request, want content.Sele
 	setLiveHeaders(w.Header(), want)
 	sink := newLiveResponse(w, r)
 	sink.begin = func() { setServerTiming(w.Header(), viewer.Waited()) }
-	err = viewer.Relay(ctx, sink)
+	if err = seekBack(r, w.Header(), viewer, back); err == nil {
+		err = viewer.Relay(ctx, sink)
+	}
 	h.log.Debug("viewer done", "content", want, "addr", r.RemoteAddr, "err", err)
 	if !sink.begun {
 		clear(w.Header())
@@ -107,7 +115,7 @@ func allowAnyOrigin(header http.Header) {
 	header.Set("Access-Control-Allow-Origin", "*")
 	header.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
 	header.Set("Access-Control-Allow-Headers", "Range")
-	header.Set("Access-Control-Expose-Headers", "Accept-Ranges, Content-Length, Content-Range, Server-Timing, X-Error-Code")
+	header.Set("Access-Control-Expose-Headers", "Accept-Ranges, Content-Length, Content-Range, Server-Timing, X-Error-Code, "+seekbackHeader)
 }
 
 // fileName names the stream for players that show or save it.

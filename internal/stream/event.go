@@ -18,6 +18,7 @@ const (
 	EventSettled   EventKind = "settled"    // engine after engine shows Reason: it is the content's own fault
 	EventSwitched  EventKind = "switched"   // it plays from Engine now, for Reason
 	EventRefused   EventKind = "refused"    // a viewer was kept out, mostly by a limit; Err says which, Stream is nil
+	EventUnkept    EventKind = "unkept"     // time shift lost what it kept, and begins anew; Err says why
 	EventEnded     EventKind = "ended"      // it played and is over; Err says why, nil for want of viewers
 )
 

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/acequia-tv/acequia/internal/hls"
-	"github.com/acequia-tv/acequia/internal/mpegts"
 	"github.com/acequia-tv/acequia/internal/ring"
 )
 
@@ -23,8 +22,9 @@ type packager struct {
 }
 
 // Playlist returns the live content as HLS. The first viewer to ask has
-// it cut from what the stream has in store on; all who ask until the last of them has
-// left share it. It ends with the stream.
+// it cut from what the stream has in memory on, as far back as that viewer or a full playlist
+// needs; all who ask until the last of them has left share it. With time shift it is cut
+// all along. It ends with the stream.
 func (v *Viewer) Playlist() *hls.Playlist {
 	s := v.stream
 	s.mu.Lock()
@@ -35,17 +35,18 @@ func (v *Viewer) Playlist() *hls.Playlist {
 		return list
 	}
 	if s.packager == nil {
-		s.packager = s.pack()
+		s.packager = s.pack(v.shift.back(s.ring))
 	}
 	s.packager.users[v] = struct{}{}
 	return s.packager.list
 }
 
-// pack starts a packager. The caller holds mu.
-func (s *Stream) pack() *packager {
+// pack starts a packager, which begins at least behind, in ticks, behind live. The caller holds mu.
+func (s *Stream) pack(behind int64) *packager {
 	ctx, cancel := context.WithCancel(s.ctx)
 	cfg := s.hub.cfg.HLS
 	cfg.Memory = min(cfg.Memory, s.hub.memory.shareOf(s))
+	behind = max(behind, ticks(time.Duration(cfg.Window+1)*cfg.Segment))
 	p := &packager{list: hls.NewPlaylist(cfg), users: make(map[*Viewer]struct{}), stop: cancel}
 	seg := hls.NewSegmenter(p.list)
 	if s.state == StateEnding { // nothing comes any more
@@ -57,7 +58,7 @@ func (s *Stream) pack() *packager {
 	s.hub.work.Go(func() {
 		defer cancel()
 		defer seg.Close()
-		err := s.cut(ctx, t, seg, p.list)
+		err := s.cut(ctx, t, seg, p.list, behind)
 		s.log.Debug("segments end", "err", err)
 	})
 	return p
@@ -70,25 +71,24 @@ func (s *Stream) unpack(v *Viewer) {
 		return
 	}
 	delete(p.users, v)
-	if len(p.users) == 0 {
+	if len(p.users) == 0 && s.kept == nil {
 		p.stop()
 		s.packager = nil
 	}
 }
 
 // cut feeds the ring to seg until ctx or the stream ends. It begins so
-// far back that the playlist is full at once, if the ring has that much. Where a source did
+// far back as it is told, if the ring has that much. Where a source did
 // not overlap the one before, seg is told that the stream breaks: the clocks go on, but
 // pictures are missing, their dates jump, and the encoding may be another (RFC 8216,
 // 4.3.2.3). The error is never nil.
-func (s *Stream) cut(ctx context.Context, t *tape, seg *hls.Segmenter, list *hls.Playlist) error {
-	cfg, r := s.hub.cfg.HLS, t.ring
-	start, err := join(ctx, r, ticks(time.Duration(cfg.Window+1)*cfg.Segment))
+func (s *Stream) cut(ctx context.Context, t *tape, seg *hls.Segmenter, list *hls.Playlist, behind int64) error {
+	r := t.ring
+	start, err := join(ctx, r, behind)
 	if err != nil {
 		return err
 	}
-	behind := time.Duration(float64(r.LiveTime()-start.Time) / mpegts.ClockRate * float64(time.Second))
-	date := time.Now().Add(-behind)
+	date := time.Now().Add(-seconds(r.LiveTime() - start.Time))
 	seg.Start(start.Pos, start.Preface, date)
 	pos, shown := start.Pos, false
 	whole := pos // breaks up to there are known
@@ -131,17 +131,22 @@ func (s *Stream) cut(ctx context.Context, t *tape, seg *hls.Segmenter, list *hls
 				seg.Feed(date, b)
 			}
 			pos += int64(n)
+			list.Forget(s.keptFrom(r))
 		}
 	}
 	return context.Cause(ctx)
 }
 
 // Send sends a segment, or a part, to the viewer. Each write of it must end within
-// the write timeout.
+// the write timeout. The error is [ErrNotKept] if it could be had neither from memory nor from disk; most
+// likely nothing of it was sent then.
 func (v *Viewer) Send(ctx context.Context, sink Sink, m hls.Media) error {
 	ctx, release := v.bind(ctx, sink)
 	defer release()
 	out := outlet{viewer: v, sink: sink, ctx: ctx, patience: v.stream.hub.cfg.WriteTimeout}
+	if m.Bufs == nil {
+		return v.sendKept(&out, m)
+	}
 	for _, b := range m.Bufs {
 		if err := out.write(b); err != nil {
 			return err

@@ -16,6 +16,7 @@ import (
 
 	"github.com/acequia-tv/acequia/internal/content"
 	"github.com/acequia-tv/acequia/internal/hls"
+	"github.com/acequia-tv/acequia/internal/timeshift"
 )
 
 // Config is how streams behave. All durations are positive unless they say
@@ -34,6 +35,9 @@ type Config struct {
 	MaxStreams   int           // at once; 0 is no limit
 	Knowledge    Knowledge     // remembers names of contents beyond the process; nil is memory alone
 	HLS          hls.Config    // how live streams are cut into segments
+	// Timeshift is where live streams are kept, so that viewers can go further back than Buffer
+	// reaches. Nil keeps none.
+	Timeshift *timeshift.Store
 }
 
 // Hub owns all streams. It is safe for concurrent use.

@@ -130,6 +130,7 @@ func (s *Stream) relay(c *conn) error {
 	if packets, err := c.source.Next(); err == nil { // what the start waited for
 		s.take(c, t, packets)
 	}
+	s.keep()
 	c.joined.Store(true)
 	s.decide(StateLive, c)
 	for first := true; ; first = false {

@@ -22,7 +22,15 @@ type Status struct {
 	Mark     *Mark    // what is known to be wrong with the content; nil for nothing
 	Received int64    // bytes from engines, of live content
 	Buffered int      // bytes in memory
+	Kept     Kept
 	Viewers  []ViewerStatus
+}
+
+// Kept is what time shift has of a stream on disk. It is zero where it is off.
+type Kept struct {
+	Length time.Duration // of media time
+	Size   int64         // bytes
+	Err    error         // why it does not go on; nil while it does
 }
 
 // ViewerStatus is how one viewer is doing.
@@ -99,11 +107,12 @@ func (s *Stream) status() Status {
 		st.Received, st.Buffered = s.ring.End(), s.ring.Size()
 	}
 	now := time.Now()
+	st.Kept = s.keptStatus()
 	for v := range s.viewers {
 		vs := ViewerStatus{ID: v.id, Client: v.client, Since: v.since, Wait: time.Duration(v.first.Load()), Form: s.form(v), Sent: v.sent.sum(), Rate: v.sent.rate(now), Skips: v.skips.Load()}
 		if pos := v.pos.Load(); pos > 0 {
 			vs.Lag = max(0, st.Received-pos)
-			vs.Behind = seconds(s.ring.Behind(pos))
+			vs.Behind = s.behind(pos)
 		}
 		st.Viewers = append(st.Viewers, vs)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/acequia-tv/acequia/internal/content"
 	"github.com/acequia-tv/acequia/internal/ring"
+	"github.com/acequia-tv/acequia/internal/timeshift"
 )
 
 // State is where a stream is in its life.
@@ -59,7 +60,7 @@ type Stream struct {
 	ring      *ring.Ring     // set with StateLive
 	tape      *tape          // of that ring
 	file      *file          // set with StateFile
-	packager  *packager      // while somebody watches segments
+	packager  *packager      // while somebody watches segments, or the stream is kept on disk
 	changes   int            // of engine, since the start
 	switches  []Switch       // the last of them, oldest first
 	moved     []time.Time    // tries of other engines, for reasons that may be the content's own, oldest first
@@ -69,6 +70,9 @@ type Stream struct {
 	delivered time.Time      // when the first viewer had its first byte; zero before
 	firstByte time.Duration  // from started to then
 	opening   map[string]int // attempts under way, by engine id
+
+	kept    *timeshift.Recording // set with ring, nil without time shift; held by its keeper
+	keptErr error                // why the stream is not being kept; nil while it is
 }
 
 // outcome tells, once ready is closed, into which stream s was merged, or why

@@ -70,6 +70,8 @@ type Viewer struct {
 	sent  meter        // bytes
 	pos   atomic.Int64 // ring position reached
 	skips atomic.Int64
+
+	shift *shift // nil unless SeekBack was called; set before all else but Leave
 }
 
 // Live tells whether the content is relayed live, or is finite and has ranges.
@@ -90,12 +92,13 @@ func (v *Viewer) Disconnected() bool { return v.ctx.Err() != nil }
 func (v *Viewer) Leave() {
 	v.left.Do(func() {
 		v.stream.leave(v)
+		v.shift.end()
 		v.stream.hub.emit(Event{Kind: EventLeft, Stream: v.stream, Viewer: v.id})
 	})
 }
 
 // Relay copies the stream to sink, from a random access point a burst behind
-// live on, until ctx ends, the stream ends or the viewer takes nothing for the
+// live on, or from where SeekBack found one, until ctx ends, the stream ends or the viewer takes nothing for the
 // write timeout. A viewer that is too slow for the ring skips ahead to another
 // random access point. While there is nothing to send it gets null packets. The
 // error says which of these it was; it is never nil.
@@ -103,7 +106,7 @@ func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 	r := v.stream.ring
 	ctx, release := v.bind(ctx, sink)
 	defer release()
-	start, err := join(ctx, r, ticks(v.stream.hub.cfg.Burst))
+	start, err := v.begin(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -116,7 +119,7 @@ func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 	bufs := make([][]byte, 0, 4)
 	for ctx.Err() == nil {
 		var n int
-		bufs, n, err = r.Read(bufs[:0], pos, writeSize)
+		bufs, n, err = v.read(bufs[:0], r, pos)
 		switch {
 		case errors.Is(err, ring.ErrBehind):
 			if start, err = v.skip(ctx, r, pos); err != nil {
@@ -247,15 +250,18 @@ func join(ctx context.Context, r *ring.Ring, behind int64) (ring.Mark, error) {
 
 // skip moves a viewer that fell out of the ring to a place from which it can
 // go on: a burst behind live, but in the newer half of a short ring, where it
-// would soon fall out again.
+// would soon fall out again. One that is behind live on purpose stays as far behind as it can.
 func (v *Viewer) skip(ctx context.Context, r *ring.Ring, from int64) (ring.Mark, error) {
-	behind := ticks(v.stream.hub.cfg.Burst)
-	if oldest, ok := r.Next(r.Start()); ok {
-		behind = min(behind, (r.LiveTime()-oldest.Time)/2)
-	}
-	m, err := join(ctx, r, behind)
-	if err != nil {
-		return m, err
+	m, ok := v.shift.next(r, from)
+	if !ok {
+		behind := ticks(v.stream.hub.cfg.Burst)
+		if oldest, ok := r.Next(r.Start()); ok {
+			behind = min(behind, (r.LiveTime()-oldest.Time)/2)
+		}
+		var err error
+		if m, err = join(ctx, r, behind); err != nil {
+			return m, err
+		}
 	}
 	v.skips.Add(1)
 	v.stream.log.Debug("viewer too slow, skipped ahead", "viewer", v.id, "bytes", m.Pos-from)
