@@ -10,8 +10,8 @@ import (
 	"github.com/acequia-tv/acequia/internal/ring"
 )
 
-// packReadSize is how much of the ring is cut at once.
-const packReadSize = 1 << 20
+// packReadSize is how much of the ring is cut at once, in whole packets.
+const packReadSize = 16 * wakeSize
 
 // packager cuts a stream into segments for all viewers that watch it so. It
 // reads the ring like a viewer does, and the segments are the ring's own bytes.
