@@ -211,7 +211,10 @@ func (pl *planner) hopeless() {
 // those above what is wanted when they have been idle for long enough.
 func (pl *planner) unneeded() {
 	o, p := pl.o, pl.p
-	surplus, over := -p.Min, -p.Max
+	surplus, over := -max(p.Min, o.Peak), -p.Max
+	if o.Wishes.Scaled {
+		surplus = -p.Min
+	}
 	free := -p.keepFree(o)
 	var idle []Engine
 	for _, e := range pl.rest {
@@ -267,7 +270,7 @@ func (pl *planner) mayGo(e Engine, free int) bool {
 		pl.hold(Stop, e.ID, quiet, "it is not needed, and has been unused for %s only", seconds(age))
 		return false
 	default:
-		pl.do(Stop, e.ID, Idle, "it has been unused for %s and %s is enough", seconds(age), pl.Target)
+		pl.do(Stop, e.ID, Idle, "it has been unused for %s, and the pool needs %s", seconds(age), pl.Target)
 	}
 	return true
 }

@@ -111,6 +111,9 @@ type Observed struct {
 	// Failures are the starts that brought no engine that lasts, by what went
 	// wrong. A start that lasts ends them all.
 	Failures []Failure
+	// Peak is how many engines were wanted at most of late: demand that comes and
+	// goes does not make engines come and go. See [Peaks].
+	Peak int
 	// GrownAt is when an engine was last started; zero for never.
 	GrownAt time.Time
 

@@ -48,6 +48,39 @@ func Size(o Observed, p Policy) Target {
 	return Target{needed, strings.Join(parts, ", ")}
 }
 
+// Peaks remembers how many engines were wanted of late. A value, changed only
+// by Note, which returns the new one.
+type Peaks struct {
+	// wanted has fewer and fewer engines, at later and later times, so it has
+	// no more entries than there are numbers of engines. Never changed in place.
+	wanted []peak
+}
+
+type peak struct {
+	engines int
+	at      time.Time // the last
+}
+
+// Note returns r after so many engines were wanted, without what is more than
+// window ago.
+func (r Peaks) Note(at time.Time, engines int, window time.Duration) Peaks {
+	var wanted []peak
+	for _, p := range r.wanted {
+		if p.engines > engines && at.Sub(p.at) < window {
+			wanted = append(wanted, p)
+		}
+	}
+	return Peaks{append(wanted, peak{engines, at})}
+}
+
+// Most returns the most engines that were wanted.
+func (r Peaks) Most() int {
+	if len(r.wanted) == 0 {
+		return 0
+	}
+	return r.wanted[0].engines
+}
+
 // playing returns how many slots are used.
 func playing(o Observed) int {
 	n := 0

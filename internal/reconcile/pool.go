@@ -109,6 +109,7 @@ type Pool struct {
 	serial   uint64                  // highest number given to an engine
 	failures map[string]pool.Failure // of starts, by cause
 	grownAt  time.Time               // the last start
+	peaks    pool.Peaks              // engines that were wanted
 
 	startTook  time.Duration // how long starts take, the newest counting most; 0 when not known
 	quarantine health.Quarantine
@@ -187,6 +188,7 @@ func (p *Pool) pass(ctx context.Context) {
 	p.noteStable(now)
 	p.dispatch(now)
 	p.known = true
+	p.peaks = p.peaks.Note(now, pool.Size(p.everything(now), p.config.Policy).Engines, p.config.Policy.IdleTTL)
 	for _, a := range p.plan(now).Actions {
 		p.begin(ctx, now, a)
 	}
@@ -255,6 +257,7 @@ func (p *Pool) observed(now time.Time) pool.Observed {
 		Unready:  p.unready,
 		Starts:   p.starts,
 		Serial:   p.serial,
+		Peak:     p.peaks.Most(),
 		GrownAt:  p.grownAt,
 	}
 }
