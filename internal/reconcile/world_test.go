@@ -53,6 +53,12 @@ func inWorld(t *testing.T, engines memory.Config, policy pool.Policy, test func(
 // inWorldOf is inWorld with a pool that sees the engines through wrap.
 func inWorldOf(t *testing.T, engines memory.Config, wrap func(*memory.Provider) provider.Provider, policy pool.Policy, test func(w *world)) {
 	t.Helper()
+	inWorldWith(t, engines, wrap, policy, func(*reconcile.Config) {}, test)
+}
+
+// inWorldWith is inWorldOf with more of a configuration.
+func inWorldWith(t *testing.T, engines memory.Config, wrap func(*memory.Provider) provider.Provider, policy pool.Policy, configure func(*reconcile.Config), test func(w *world)) {
+	t.Helper()
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{
@@ -63,13 +69,15 @@ func inWorldOf(t *testing.T, engines memory.Config, wrap func(*memory.Provider) 
 			official: make(map[string]bool),
 			probes:   make(map[string]int),
 		}
-		w.pool = reconcile.New(reconcile.Config{
+		config := reconcile.Config{
 			Provider: wrap(w.provider),
 			Probe:    w.probe,
 			Events:   w.events,
 			Log:      slog.New(slog.NewTextHandler(t.Output(), nil)),
 			Policy:   policy,
-		})
+		}
+		configure(&config)
+		w.pool = reconcile.New(config)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- w.pool.Run(ctx) }()
