@@ -63,8 +63,9 @@ type Process struct {
 	Exit    func(status int)
 
 	// Become gives up the rights of root for the user that the environment
-	// names, if it does, who gets the directories. Nil where nobody has any.
-	Become func(getenv func(string) string, log *slog.Logger, dirs ...string) error
+	// names, if it does, who gets the directories and may write to the sockets.
+	// Nil where nobody has any.
+	Become func(getenv func(string) string, log *slog.Logger, dirs, sockets []string) error
 
 	ReadFile func(name string) ([]byte, error)
 	Writable func(dir string) bool // tells whether a directory exists and can be written

@@ -47,7 +47,7 @@ func (f *settingFlags) invocation(c *call) (Invocation, error) {
 		return Invocation{}, err
 	}
 	if become := c.process.Become; become != nil {
-		if err := become(c.process.getenv, log, directories(settings.Config)...); err != nil {
+		if err := become(c.process.getenv, log, directories(settings.Config), sockets(settings.Config)); err != nil {
 			return Invocation{}, err
 		}
 	}
@@ -70,6 +70,17 @@ func directories(c config.Config) []string {
 		}
 	}
 	return dirs
+}
+
+// sockets are those of Docker on this machine.
+func sockets(c config.Config) []string {
+	var all []string
+	for _, host := range c.Docker.Hosts {
+		if _, path, ok := strings.Cut(host, "unix://"); ok {
+			all = append(all, path)
+		}
+	}
+	return all
 }
 
 func (p *Process) logger(settings config.Log) (*slog.Logger, error) {

@@ -63,11 +63,8 @@ func writable(dir string) bool {
 	return os.Remove(probe.Name()) == nil
 }
 
-// dockerSocket is where the daemon of this machine listens, if there is one.
-const dockerSocket = "/var/run/docker.sock"
-
-func become(getenv func(string) string, log *slog.Logger, dirs ...string) error {
-	user, err := privilege.Chosen(getenv, dockerSocket)
+func become(getenv func(string) string, log *slog.Logger, dirs, sockets []string) error {
+	user, err := privilege.Chosen(getenv, sockets...)
 	if err != nil {
 		return usageError{err}
 	}
