@@ -79,6 +79,16 @@ func (m *mux) packet(pid uint16, start bool, a *adaptation, payload []byte) (res
 	return payload[n:]
 }
 
+// discontinuity is a packet without payload that sets the discontinuity_indicator of
+// pid. next is the counter of the packet to follow: packets without payload do not
+// count (2.4.3.3).
+func discontinuity(pid uint16, next uint8) Packet {
+	m := newMux()
+	m.cc[pid] = next & 0x0f
+	m.packet(pid, false, &adaptation{discontinuity: true, pcr: -1}, nil)
+	return m.out
+}
+
 // section appends a section, in as many packets as it takes.
 func (m *mux) section(pid uint16, section []byte) {
 	payload := append([]byte{0}, section...)

@@ -2,7 +2,8 @@
 // H.222.0) on their way through: it finds packet borders in bytes from anywhere
 // ([Framer]), and what a relay must know of the packets ([Scanner]): programs,
 // media time, losses and the points at which a decoder can start. It demultiplexes
-// no more than that takes and changes no packet by itself.
+// no more than that takes, and changes packets only where one source follows another
+// ([Retimer]).
 //
 // Clause numbers in comments are those of ISO/IEC 13818-1:2019.
 package mpegts
@@ -64,20 +65,6 @@ func (p Packet) flags() byte {
 // time base or both break here on purpose.
 func (p Packet) Discontinuity() bool { return p.flags()&0x80 != 0 }
 
-// SetDiscontinuity sets or clears the discontinuity_indicator. It reports false,
-// and does nothing, if the packet has no adaptation field to hold it; a
-// [DiscontinuityPacket] before the packet can say it then.
-func (p Packet) SetDiscontinuity(on bool) bool {
-	if !p.HasAdaptation() || p[4] == 0 {
-		return !on
-	}
-	p[5] &^= 0x80
-	if on {
-		p[5] |= 0x80
-	}
-	return true
-}
-
 // RandomAccess reports the random_access_indicator: the sender says that a
 // decoder can start with the PES packet that begins here.
 func (p Packet) RandomAccess() bool { return p.flags()&0x40 != 0 }
@@ -115,17 +102,5 @@ func NullPacket() Packet {
 	for i := 4; i < PacketSize; i++ {
 		p[i] = 0xff
 	}
-	return p
-}
-
-// DiscontinuityPacket returns a new packet without payload that sets the
-// discontinuity_indicator of pid. next is the continuity counter of the packet to follow
-// on that PID: packets without payload do not count (2.4.3.3), so this one carries the
-// counter before it.
-func DiscontinuityPacket(pid uint16, next uint8) Packet {
-	p := NullPacket()
-	p[1], p[2], p[3] = byte(pid>>8)&0x1f, byte(pid), 0x20
-	p.SetCC(next - 1)
-	p[4], p[5] = PacketSize-5, 0x80
 	return p
 }

@@ -167,7 +167,7 @@ func TestContinuity(t *testing.T) {
 		{"one sent twice", func(p []Packet) []Packet { return slices.Insert(p, 3, p[3]) }, 0},
 		{"one sent three times", func(p []Packet) []Packet { return slices.Insert(p, 3, p[3], p[3]) }, 1},
 		{"gap announced", func(p []Packet) []Packet {
-			return slices.Replace(p, 3, 5, DiscontinuityPacket(testVideoPID, p[5].CC()))
+			return slices.Replace(p, 3, 5, discontinuity(testVideoPID, p[5].CC()))
 		}, 0},
 		{"packet without payload", func(p []Packet) []Packet {
 			m := newMux()
@@ -554,7 +554,7 @@ func FuzzScanner(f *testing.F) {
 	m = newMux()
 	m.tables(0x24)
 	m.pes(testVideoPID, &adaptation{pcr: 1, randomAccess: true}, 1, units(hevcVPS, hevcSPS, hevcPPS, hevcIDR, fill(300)))
-	m.out = append(m.out, DiscontinuityPacket(testVideoPID, 4)...)
+	m.out = append(m.out, discontinuity(testVideoPID, 4)...)
 	m.pes(testVideoPID, &adaptation{pcr: second}, 1, units(hevcVPS, hevcSPS, hevcPPS, hevcPoint, hevcTrail))
 	f.Add(m.out, []byte{1})
 	m = newMux()
