@@ -18,9 +18,9 @@ import (
 // first random access point on, but for the tables put before each segment.
 //
 // The stream breaks where its own packets say so: by the discontinuity_indicator
-// on the PID of the clock, with which a splice that is not seamless begins, by
-// a jump of clock references or time stamps, by other elementary streams in the
-// program map table; and where the bytes fed leave a gap ([Segmenter.Start]). A segment ends there, and
+// on the PID of the clock, by a jump of clock references or time stamps, by other
+// elementary streams in the program map table; and where the bytes fed leave a gap,
+// or begin anew with clocks that go on ([Segmenter.Start]). A segment ends there, and
 // the next one is marked as discontinuous.
 //
 // A Segmenter is for one goroutine.

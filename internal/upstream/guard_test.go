@@ -70,7 +70,9 @@ func TestGuardPassesWhatIsNew(t *testing.T) {
 	announced := func(p []byte) []byte {
 		var out []byte
 		for _, pid := range []uint16{0x100, 0x101} {
-			out = append(out, mpegts.DiscontinuityPacket(pid, 0)...)
+			p := mpegts.NullPacket() // without payload, with the discontinuity_indicator
+			p[1], p[2], p[3], p[4], p[5] = byte(pid>>8), byte(pid), 0x2f, mpegts.PacketSize-5, 0x80
+			out = append(out, p...)
 		}
 		return append(out, p...)
 	}
