@@ -132,6 +132,7 @@ func (h *heir) run(ctx context.Context) {
 // stay takes note that the old engine plays on.
 func (h *heir) stay(why Reason, err error) {
 	switch how := handlings[why]; {
+	case why == ReasonAsked:
 	case how.take == takeIfBetter:
 		if errors.Is(err, errNoBetter) {
 			h.stream.note(why, h.old.slot.EngineID)
