@@ -195,6 +195,7 @@ type poolCollector struct{ pool *reconcile.Pool }
 
 var (
 	descEngines = desc("pool_engines", "Engines, by phase.", "phase")
+	descWanted  = desc("pool_engines_wanted", "Engines that there should be, by the demand.")
 	descSlots   = desc("pool_slots", "Slots of engines that take playbacks.")
 	descUsed    = desc("pool_slots_used", "Slots in use.")
 	descWaiting = desc("pool_waiting", "Playbacks that wait for a slot.")
@@ -207,7 +208,7 @@ var (
 // Describe implements [prometheus.Collector].
 func (c poolCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descEngines, descSlots, descUsed, descWaiting, descStarts, descStops, descLost, descNoSlot,
+		descEngines, descWanted, descSlots, descUsed, descWaiting, descStarts, descStops, descLost, descNoSlot,
 	} {
 		ch <- d
 	}
@@ -232,6 +233,7 @@ func (c poolCollector) Collect(ch chan<- prometheus.Metric) {
 	for phase, n := range phases {
 		gauge(descEngines, n, phase)
 	}
+	gauge(descWanted, s.Target.Engines)
 	gauge(descSlots, slots)
 	gauge(descUsed, used)
 	gauge(descWaiting, s.Waiting)

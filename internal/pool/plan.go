@@ -168,7 +168,7 @@ func (pl *planner) leaving() {
 		case e.Used == 0 || late:
 			pl.do(Stop, e.ID, e.Leave.Cause, "%s", e.Leave.Reason)
 		default:
-			pl.hold(Stop, e.ID, e.Leave.By, "%s on it have not moved yet", count(e.Used, "stream"))
+			pl.hold(Stop, e.ID, e.Leave.By, "it still has %s", count(e.Used, "stream"))
 		}
 	}
 }

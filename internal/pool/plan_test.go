@@ -104,6 +104,24 @@ func TestPlan(t *testing.T) {
 		{"idle, yet somebody waits", engines{engine("engine-1", pool.Ready), busy("engine-2")}, waiting(pool.Request{Official: true}), []string{"start engine-3 demand"}},
 		{"idle, the other one is not ready yet", engines{engine("engine-1", pool.Ready), engine("engine-2", pool.Starting, since(0))}, nil, nil},
 
+		{"outdated and unused", engines{outdated("engine-1"), engine("engine-2", pool.Ready, since(0))}, nil, []string{"stop engine-1 outdated"}},
+		{"outdated, and the only one", engines{outdated("engine-1")}, nil, []string{"start engine-2 outdated"}},
+		{"outdated, its replacement is on its way", engines{outdated("engine-1"), engine("engine-2", pool.Starting, since(0))}, nil, nil},
+		{"outdated, and its streams can move", engines{outdated("engine-1", used(2)), engine("engine-2", pool.Ready, since(0))}, nil, []string{"drain engine-1 outdated"}},
+		{"outdated, and its streams cannot move", engines{outdated("engine-1", used(2)), busy("engine-2")}, nil, []string{"start engine-3 demand"}},
+		{"outdated, all of them", engines{outdated("engine-1"), outdated("engine-2"), outdated("engine-3", used(1))}, nil, []string{"stop engine-1 outdated"}},
+		{"one after the other", engines{outdated("engine-1"), engine("engine-2", pool.Stopping), engine("engine-3", pool.Ready, since(0))}, nil, nil},
+		{"being emptied", engines{engine("engine-1", pool.Draining, used(1), leaving(pool.Outdated)), engine("engine-2", pool.Ready, since(0))}, nil, nil},
+		{"empty", engines{engine("engine-1", pool.Draining, leaving(pool.Outdated)), engine("engine-2", pool.Ready, since(0))}, nil, []string{"stop engine-1 outdated"}},
+		{"out of service", engines{engine("engine-1", pool.Draining), engine("engine-2", pool.Ready, since(0))}, nil, nil},
+
+		{"somebody asks for engines", engines{engine("engine-1", pool.Ready, since(0))}, func(o *pool.Observed) { o.Wishes.Starts = 2 }, []string{"start engine-2 wished", "start engine-3 wished"}},
+		{"the pool is paused", engines{engine("engine-1", pool.Failed)}, func(o *pool.Observed) { o.Wishes.Paused = true }, nil},
+		{"the pool is held at two", engines{engine("engine-1", pool.Ready)}, func(o *pool.Observed) { o.Wishes.Scaled, o.Wishes.Scale = true, 2 }, []string{"start engine-2 below_min"}},
+		{"the pool is held at none", engines{engine("engine-1", pool.Ready, since(0)), busy("engine-2")}, func(o *pool.Observed) { o.Wishes.Scaled = true }, []string{"stop engine-1 wished"}},
+		{"as many were wanted a moment ago", engines{engine("engine-1", pool.Ready), engine("engine-2", pool.Ready)}, func(o *pool.Observed) { o.Peak = 2 }, nil},
+		{"the pool has just grown", engines{engine("engine-1", pool.Ready), engine("engine-2", pool.Ready)}, func(o *pool.Observed) { o.GrownAt = o.Time }, []string{"stop engine-1 idle"}},
+
 		{
 			"max was lowered",
 			engines{engine("engine-1", pool.Ready, since(0)), busy("engine-2"), busy("engine-3"), busy("engine-4"), engine("engine-5", pool.Starting, since(0))},
@@ -134,6 +152,83 @@ func TestPlan(t *testing.T) {
 				t.Errorf("the plan changed what was observed:\n%s", diff)
 			}
 		})
+	}
+}
+
+// outdated returns a ready engine that is not as one would be today.
+func outdated(id string, edits ...func(*pool.Engine)) pool.Engine {
+	e := engine(id, pool.Ready, append(edits, since(0))...)
+	e.Wear.Outdated = "there is a newer image"
+	return e
+}
+
+// leaving marks an engine that is stopped once it is empty.
+func leaving(c pool.Cause) func(*pool.Engine) {
+	return func(e *pool.Engine) { e.Leave = pool.Leave{Cause: c, Reason: "it leaves", Remove: true} }
+}
+
+// Free slots are kept ready, more of them while somebody plays.
+func TestFreeSlotsAreKept(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		spare, ahead, used int
+		want               int // engines
+	}{
+		{0, 0, 2, 1}, {1, 0, 2, 2}, {0, 1, 2, 2}, {0, 1, 1, 1}, {2, 1, 1, 2}, {0, 3, 0, 1}, {3, 0, 0, 2}, {9, 9, 0, 3},
+	} {
+		p := policy
+		p.Spare, p.LookAhead = test.spare, test.ahead
+		o := pool.Observed{Time: now, CanStart: true, Engines: []pool.Engine{engine("engine-1", pool.Ready, used(test.used), since(0))}}
+		d := pool.Plan(o, p)
+		if got := 1 + len(d.Actions); got != test.want || d.Target.Engines != test.want {
+			t.Errorf("%+v: %d engines, wanted %s", test, got, d.Target)
+		}
+	}
+}
+
+// What is put off is told, with what it waits for.
+func TestHolds(t *testing.T) {
+	t.Parallel()
+	p := policy
+	p.Cooldown = time.Minute
+	for name, test := range map[string]struct {
+		edit func(*pool.Observed)
+		want string
+	}{
+		"a failed start": {func(o *pool.Observed) {
+			o.Failures = []pool.Failure{{Cause: "call", Reason: "no such image", Count: 1, Last: now}}
+		}, "later start: the last start failed: no such image, until 12:00:10"},
+		"a pause": {func(o *pool.Observed) { o.Wishes.Paused = true }, "the pool is paused"},
+		"no room": {func(o *pool.Observed) { o.Wishes.Starts = 9 }, "there is room for 1"},
+		"growth":  {func(o *pool.Observed) { o.GrownAt = now }, "later stop engine-1: it is not needed"},
+		"streams": {func(o *pool.Observed) { o.Engines[0] = outdated("engine-1", used(3)) }, "there is no free slot for its 3 streams to move to"},
+		"unmoved": {func(o *pool.Observed) {
+			o.Engines[0] = engine("engine-1", pool.Draining, used(1), leaving(pool.Wished))
+		}, "it still has 1 stream"},
+		"no starts": {func(o *pool.Observed) { o.Unready, o.Wishes.Starts = "the image is being pulled", 1 }, "the image is being pulled"},
+	} {
+		o := pool.Observed{Time: now, CanStart: true, Engines: []pool.Engine{engine("engine-1", pool.Ready), engine("engine-2", pool.Ready)}}
+		test.edit(&o)
+		var all []string
+		for _, h := range pool.Plan(o, p).Held {
+			all = append(all, h.String())
+		}
+		if got := strings.Join(all, "\n"); !strings.Contains(got, test.want) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+func TestPeaks(t *testing.T) {
+	t.Parallel()
+	var r pool.Peaks
+	for i, step := range []struct{ at, engines, want int }{
+		{0, 3, 3}, {1, 1, 3}, {2, 2, 3}, {9, 1, 3}, {10, 1, 2}, {12, 1, 1}, {13, 5, 5}, {23, 0, 0}, {40, 0, 0},
+	} {
+		r = r.Note(now.Add(time.Duration(step.at)*time.Second), step.engines, 10*time.Second)
+		if got := r.Most(); got != step.want {
+			t.Errorf("step %d: %d, not %d", i, got, step.want)
+		}
 	}
 }
 

@@ -99,7 +99,7 @@ func (pl *planner) replace() {
 	room := len(pl.o.Engines) < pl.p.Max
 	switch {
 	case out.Used > free:
-		pl.hold(Drain, out.ID, time.Time{}, "%s; %s on it have no free slot to move to", reason, count(out.Used, "stream"))
+		pl.hold(Drain, out.ID, time.Time{}, "%s; there is no free slot for its %s to move to", reason, count(out.Used, "stream"))
 	case ready >= pl.p.Min, !room && starting == 0 && pl.mayStart && pl.o.Unready == "":
 		if out.Used > 0 {
 			pl.do(Drain, out.ID, cause, "%s", reason)

@@ -72,8 +72,10 @@ func (w *world) live() {
 		case e.Phase == pool.Starting && !w.chance(90):
 			w.enter(e, pool.Ready)
 		case e.Phase == pool.Ready && w.chance(1):
-			e.Wear.Outdated = "a new image is there"
-		case e.Phase == pool.Ready && w.chance(1):
+			if w.chance(50) {
+				e.Wear.Outdated = "a new image is there"
+				break
+			}
 			w.enter(e, pool.Draining)
 			e.Leave = pool.Leave{Cause: pool.Wished, Reason: "so it was wished", Remove: true, By: w.o.Time.Add(w.p.DrainTimeout)}
 		}

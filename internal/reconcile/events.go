@@ -13,7 +13,7 @@ import (
 const (
 	EventFound       = "engine.found"        // it is there, and was not started by this pool
 	EventStarting    = "engine.starting"     // cause, reason
-	EventStartFailed = "engine.start_failed" // reason
+	EventStartFailed = "engine.start_failed" // cause, reason, advice
 	EventReady       = "engine.ready"        // kind, version
 	EventDegraded    = "engine.degraded"     // reason
 	EventUnhealthy   = "engine.unhealthy"    // reason

@@ -3,7 +3,6 @@ package reconcile_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -166,7 +165,7 @@ func manyEngines(b *testing.B, n int) *reconcile.Pool {
 	policy.Min, policy.Max, policy.StreamsPerEngine, policy.OpensPerEngine = n, n+10, 10, 10
 	events := event.NewLog(10 * n)
 	p := reconcile.New(reconcile.Config{
-		Provider: engines, Events: events, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Policy: policy,
+		Provider: engines, Events: events, Log: slog.New(slog.DiscardHandler), Policy: policy,
 		Probe: func(context.Context, string) (reconcile.Identity, error) {
 			return reconcile.Identity{Native: true}, nil
 		},

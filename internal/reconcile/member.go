@@ -235,6 +235,14 @@ const (
 	failTimeout  = "timeout"  // the engine never became ready
 )
 
+// advice is what a person can do about starts that fail, by how they do.
+var advice = map[string]string{
+	failCall:     "Look at the settings of where engines come from (pool.provider).",
+	failVanished: "Something else removes engines: look for it.",
+	failDied:     "Look at the log of the engine.",
+	failTimeout:  "Look at the log of the engine; where it is merely slow, raise pool.start_timeout.",
+}
+
 // startFailed notes a start that brought no engine that lasts.
 func (p *Pool) startFailed(now time.Time, id, cause, reason string) {
 	f := p.failures[cause]
@@ -244,7 +252,8 @@ func (p *Pool) startFailed(now time.Time, id, cause, reason string) {
 	p.counters.StartFailures++
 	wait := p.config.Policy.Backoff(f.Count)
 	p.publish(now, slog.LevelWarn, EventStartFailed, id,
-		"Engine "+id+" did not start properly: "+reason+". The next start waits "+wait.String()+".", "cause", cause, "reason", reason)
+		"Engine "+id+" did not start properly: "+reason+". The next start waits "+wait.String()+". "+advice[cause],
+		"cause", cause, "reason", reason, "advice", advice[cause])
 }
 
 // lastFailure returns the newest failure of a start, if any.

@@ -230,7 +230,7 @@ func (p *Pool) list(ctx context.Context) (provider.Inventory, error) {
 func (p *Pool) noteList(now time.Time, err error) {
 	if (err == nil) != (p.listErr == nil) {
 		if err != nil {
-			p.publish(now, slog.LevelWarn, EventBlind, "", "The engines cannot be listed: "+err.Error())
+			p.publish(now, slog.LevelWarn, EventBlind, "", "The engines cannot be listed: "+err.Error()+". What plays goes on; nothing is started or stopped until they can. See to the place where engines come from (pool.provider).")
 		} else {
 			p.publish(now, slog.LevelInfo, EventSeeing, "", "The engines can be listed again.")
 		}
