@@ -85,4 +85,12 @@ func (h *host) happened(ctx context.Context, m events.Message) {
 		h.tell(slog.LevelWarn, EventSick, "The image's own health check says that engine "+id+" is unhealthy.", "engine", id)
 	}
 	h.wake()
+	// The daemon tells of an event while it is still at it, and lists the
+	// container as it was until it has ended. Looking at the container waits for
+	// that (handleContainerExit in
+	// https://github.com/moby/moby/blob/master/daemon/monitor.go).
+	bounded, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, _ = h.client.ContainerInspect(bounded, m.Actor.ID, client.ContainerInspectOptions{}) // it may be gone
+	h.wake()
 }
