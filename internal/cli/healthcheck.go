@@ -41,6 +41,7 @@ Examples:
 In a Dockerfile:
 
     HEALTHCHECK CMD ["acequia", "healthcheck"]
+    HEALTHCHECK CMD ["acequia", "healthcheck", "--engine"]
 
 Exit status: 0 healthy, 1 not healthy.
 `
