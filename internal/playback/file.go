@@ -37,7 +37,8 @@ func (h *handler) serveFile(w http.ResponseWriter, r *http.Request, want content
 	err = viewer.Copy(r.Context(), sink, playback.Body)
 	switch {
 	case err == nil:
-		sink.SetWriteDeadline(time.Time{}) // the connection goes on
+		// The connection goes on; one without deadlines has none to lift.
+		_ = sink.SetWriteDeadline(time.Time{})
 		return
 	case errors.Is(err, stream.ErrGone), viewer.Disconnected(), r.Context().Err() != nil:
 		h.log.Debug("viewer done", "content", want, "addr", r.RemoteAddr, "err", err)
