@@ -107,8 +107,8 @@ func (h *host) follow(ctx context.Context) error {
 		return err
 	}
 	pulls.Go(func() {
-		h.findImage(ctx, h.config.Pull == PullAlways)
 		h.collect(ctx)
+		h.keepImage(ctx)
 	})
 	return h.watch(ctx, stream)
 }

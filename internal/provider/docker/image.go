@@ -9,7 +9,33 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
+
+	"github.com/acequia-tv/acequia/internal/backoff"
 )
+
+// pullAgain is how long to wait after pulls in a row that failed.
+var pullAgain = backoff.Policy{Min: 30 * time.Second, Max: 10 * time.Minute}
+
+// keepImage finds the image, and tries again until it is there.
+func (h *host) keepImage(ctx context.Context) {
+	h.findImage(ctx, h.config.Pull == PullAlways)
+	for n := 1; h.config.Pull != PullNever && !h.hasImage(); n++ {
+		timer := time.NewTimer(pullAgain.Delay(n))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		h.findImage(ctx, false)
+	}
+}
+
+func (h *host) hasImage() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.image.id != ""
+}
 
 // findImage finds the image on the host, and pulls it where the policy says so.
 func (h *host) findImage(ctx context.Context, pull bool) {
