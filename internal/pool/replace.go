@@ -81,6 +81,10 @@ func (pl *planner) replace() {
 			return
 		}
 	}
+	if len(pl.Actions) > 0 {
+		pl.hold(Drain, out.ID, time.Time{}, "%s goes first", pl.Actions[0].ID) // and makes room
+		return
+	}
 	pl.out = &out
 	cause, _ := pl.p.worn(out, pl.o.Time)
 	reason := pl.p.why(out, cause, pl.o.Time)
@@ -118,7 +122,8 @@ func (pl *planner) candidates() []Engine {
 	var all []Engine
 	for _, e := range pl.rest {
 		c, worn := pl.p.worn(e, pl.o.Time)
-		if worn && e.Phase == Ready && (e.Used == 0 || c == Outdated) {
+		serves := e.Phase == Ready || e.Phase == Degraded && c == Outdated
+		if worn && serves && (e.Used == 0 || c == Outdated) {
 			all = append(all, e)
 		}
 	}
