@@ -136,3 +136,37 @@ type Field struct {
 	Location string `json:"location" doc:"Where: a path such as body.scope, or the name of a setting."`
 	Message  string `json:"message"`
 }
+
+// Setting is one setting with its value.
+type Setting struct {
+	Key     string   `json:"key" doc:"Its name, as in pool.min."`
+	Section string   `json:"section" doc:"The part of the name before the last dot."`
+	Type    string   `json:"type" enum:"bool,int,string,duration,size,list" doc:"How the value is written."`
+	Value   *string  `json:"value" doc:"As a person writes it; null for a secret, which is never told."`
+	Set     bool     `json:"set" doc:"It is not empty. Of a secret that is all there is to see."`
+	Default string   `json:"default"`
+	Doc     string   `json:"doc"`
+	Enum    []string `json:"enum,omitempty" doc:"The words allowed."`
+	Min     string   `json:"min,omitempty" doc:"The least value allowed."`
+	Max     string   `json:"max,omitempty" doc:"The largest value allowed."`
+	Format  string   `json:"format,omitempty" doc:"The form of the text, or of each item of a list."`
+	Env     string   `json:"env" doc:"Its environment variable."`
+	Secret  bool     `json:"secret"`
+	Origin  string   `json:"origin" enum:"default,file,stored,environment,flag" doc:"Where the value comes from; stored is this API."`
+	Where   string   `json:"where" doc:"The origin in words: the line of the file, the variable, the flag."`
+	Locked  bool     `json:"locked" doc:"It cannot be changed here: the environment or the command line says otherwise, or it is a secret, or needed before the database is open."`
+	Applies string   `json:"applies" enum:"now,restart" doc:"When a change counts."`
+	Pending bool     `json:"pending" doc:"It was changed and counts from the next start."`
+}
+
+// SettingsChange changes settings.
+type SettingsChange struct {
+	Changes map[string]*string `json:"changes" minProperties:"1" doc:"Values by name, as a person writes them; null takes a change back."`
+	DryRun  bool               `json:"dry_run,omitempty" doc:"Check, and change nothing."`
+}
+
+// SettingsChanged is what came of changing settings.
+type SettingsChanged struct {
+	Applied []string `json:"applied" doc:"Settings that count from now on."`
+	Restart []string `json:"restart" doc:"Settings that count from the next start."`
+}

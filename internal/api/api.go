@@ -38,13 +38,14 @@ const (
 
 // Deps is what the API stands on. All are required.
 type Deps struct {
-	Guard   *auth.Guard
-	Vault   auth.Vault
-	Pool    Pool
-	Streams Streams
-	Events  *event.Log
-	History History
-	Log     *slog.Logger
+	Guard    *auth.Guard
+	Vault    auth.Vault
+	Pool     Pool
+	Streams  Streams
+	Events   *event.Log
+	History  History
+	Settings Settings
+	Log      *slog.Logger
 
 	Build   telemetry.Build
 	Boot    string    // names this run of the process
@@ -93,6 +94,7 @@ func New(deps Deps) *API {
 	a.engineRoutes()
 	a.streamRoutes()
 	a.eventRoutes()
+	a.settingsRoutes()
 	a.systemRoutes()
 	a.documentRoutes()
 	a.mux.HandleFunc("/", a.unknown)

@@ -35,6 +35,7 @@ const (
 	codePassword    = "password_length"
 	codeUnsupported = "unsupported"
 	codeConflict    = "conflict"
+	codeLocked      = "setting_locked"
 )
 
 // problem is an error with the answer it becomes.

@@ -54,6 +54,7 @@ type server struct {
 	boot         string // names this run of the process
 	events       *event.Log
 	store        *store.Store
+	settings     *settings
 	guard        *auth.Guard
 	api          *api.API
 	pool         *reconcile.Pool
@@ -71,10 +72,15 @@ func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 	cfg, log := inv.Config, inv.Log
 	s := &server{cfg: cfg, log: log, boot: strings.ToLower(rand.Text()[:8]), events: event.NewLog(keptEvents)}
 	var err error
-	if s.listener, err = listenOn(ctx, cfg.Listen); err != nil {
+	if s.store, err = openStore(ctx, cfg, s.events, log); err != nil {
 		return nil, err
 	}
-	if s.store, err = openStore(ctx, cfg, s.events, log); err != nil {
+	s.settings = newSettings(ctx, inv, s.store, s.events)
+	if s.settings.now != inv.Settings {
+		cfg = s.settings.now.Config
+		s.cfg = cfg
+	}
+	if s.listener, err = listenOn(ctx, cfg.Listen); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	if s.guard, err = openGuard(ctx, cfg.Auth, s.store, log); err != nil {
@@ -99,8 +105,9 @@ func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 	s.hub = stream.NewHub(streams, poolEngines{s.pool, max(1, cfg.Pool.Wait)}, log, watch.observe)
 	s.orchestrator = compat.NewOrchestrator(s.pool, s.hub, compat.Limits{Min: cfg.Pool.Min, Max: cfg.Pool.Max}, log)
 	registry.MustRegister(poolCollector{s.pool}, hubCollector{s.hub})
+	s.settings.apply = s.applySettings
 	s.api = api.New(api.Deps{
-		Guard: s.guard, Vault: s.store, Pool: s.pool, Streams: s.hub, Events: s.events, History: s.store,
+		Guard: s.guard, Vault: s.store, Pool: s.pool, Streams: s.hub, Events: s.events, History: s.store, Settings: s.settings,
 		Log: log, Build: inv.Build, Boot: s.boot, Started: time.Now(),
 	})
 	s.handler = s.mux(s.routes(registry))
@@ -234,7 +241,9 @@ func (s *server) greet(ctx context.Context, ready func()) error {
 }
 
 func (s *server) close() error {
-	s.listener.Close()
+	if s.listener != nil {
+		s.listener.Close()
+	}
 	var errs []error
 	if s.shift != nil {
 		if err := s.shift.Close(); err != nil {

@@ -40,6 +40,7 @@ type Invocation struct {
 	Config   config.Config
 	Settings *config.Settings // Config with the origin of each value
 	Log      *slog.Logger     // by log.level and log.format, to standard error
+	Level    *slog.LevelVar   // of Log, which changes with it; may be nil
 	Build    telemetry.Build
 	Stdin    io.Reader
 	Stdout   io.Writer // for results; logs go elsewhere

@@ -42,7 +42,7 @@ func (f *settingFlags) invocation(c *call) (Invocation, error) {
 	if err != nil {
 		return Invocation{}, err
 	}
-	log, err := c.process.logger(settings.Config.Log)
+	log, level, err := c.process.logger(settings.Config.Log)
 	if err != nil {
 		return Invocation{}, err
 	}
@@ -55,6 +55,7 @@ func (f *settingFlags) invocation(c *call) (Invocation, error) {
 		Config:   settings.Config,
 		Settings: settings,
 		Log:      log,
+		Level:    level,
 		Build:    c.process.Build,
 		Stdin:    c.process.Stdin,
 		Stdout:   c.process.Stdout,
@@ -83,13 +84,15 @@ func sockets(c config.Config) []string {
 	return all
 }
 
-func (p *Process) logger(settings config.Log) (*slog.Logger, error) {
-	level, err := telemetry.ParseLevel(settings.Level)
+func (p *Process) logger(settings config.Log) (*slog.Logger, *slog.LevelVar, error) {
+	level := &slog.LevelVar{}
+	parsed, err := telemetry.ParseLevel(settings.Level)
 	if err != nil {
-		return nil, fmt.Errorf("log.level: %w", err)
+		return nil, nil, fmt.Errorf("log.level: %w", err)
 	}
+	level.Set(parsed)
 	form := telemetry.ChooseForm(settings.Format, p.Terminal, p.getenv)
-	return telemetry.NewLogger(p.Stderr, form, level), nil
+	return telemetry.NewLogger(p.Stderr, form, level), level, nil
 }
 
 // shower is a command that shows some settings among its flags. It takes the

@@ -98,8 +98,12 @@ func (s *Settings) With(stored map[string]string) (*Settings, error) {
 		if !ok {
 			k, ok = l.tree.findSecretFile(key)
 		}
-		if ok && k.Secret {
+		switch {
+		case ok && k.Secret:
 			l.problems.add(key, a.origin, "", errors.New("a secret is set by file, environment or flag only"))
+			continue
+		case BeforeStore(key):
+			l.problems.add(key, a.origin, "", errors.New("it says where changes are kept: set it by environment or flag"))
 			continue
 		}
 		values = append(values, a)
@@ -113,6 +117,16 @@ func (s *Settings) With(stored map[string]string) (*Settings, error) {
 	}
 	changed.origins = l.origins
 	return changed, nil
+}
+
+// BeforeStore tells whether a setting is needed to find the place where changes
+// are kept, so that it cannot be changed there.
+func BeforeStore(key string) bool { return key == dataKey }
+
+// IsSet tells whether the value of a key is not empty, also of a secret.
+func (s *Settings) IsSet(key string) bool {
+	k, ok := configTree.find(key)
+	return ok && k.text(k.get(reflect.ValueOf(s.Config))) != ""
 }
 
 // Text is the value of a key as a person writes it, empty for a secret.

@@ -56,7 +56,7 @@ func TestStoredSettingsAreChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for key, text := range map[string]string{
-		"pool.min": "lots", "pool.max": "0", "pool.mx": "3", "log.level": "loud", "playback.linger": "5",
+		"pool.min": "lots", "pool.max": "0", "pool.mx": "3", "data": "/elsewhere", "log.level": "loud", "playback.linger": "5",
 		"auth.admin_key": strings.Repeat("s", 16), "auth.admin_key_file": "/etc/passwd", "auth.trusted_networks": "everybody",
 	} {
 		_, err := base.With(map[string]string{key: text})

@@ -23,6 +23,7 @@ const (
 	APIPassword     Key = "api.password_length"
 	APIUnsupported  Key = "api.unsupported"
 	APIConflict     Key = "api.conflict"
+	APILocked       Key = "api.setting_locked"
 )
 
 var apiCatalogue = map[Key]texts{
@@ -105,6 +106,10 @@ var apiCatalogue = map[Key]texts{
 	APIUnsupported: {
 		"That cannot be done here.",
 		"Eso no se puede hacer aquí.",
+	},
+	APILocked: {
+		"The environment or the command line sets this: change it there.",
+		"Esto lo fija el entorno o la línea de órdenes: cámbialo allí.",
 	},
 	APIConflict: {
 		"That cannot be done now.",
