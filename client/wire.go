@@ -71,6 +71,116 @@ type Engine struct {
 	Used      int        `json:"used" doc:"How many of the slots are taken."`
 	LastUsed  *time.Time `json:"last_used" doc:"When a stream came or went last; null when never."`
 	Streams   []string   `json:"streams" doc:"Ids of the streams that it plays."`
+	Memory    *int64     `json:"memory" doc:"Bytes in use, as last measured; null where that is not known."`
+	Cache     *int64     `json:"cache" doc:"Bytes of its cache, as last measured; null where that is not known."`
+	Measured  *time.Time `json:"measured" doc:"When memory and cache were measured."`
+}
+
+// EngineStats is what an engine uses of its machine now.
+type EngineStats struct {
+	Time        time.Time `json:"time" doc:"When it was measured."`
+	CPUSeconds  float64   `json:"cpu_seconds" doc:"Processor time used since it was started."`
+	CPUPercent  *float64  `json:"cpu_percent" doc:"Of one processor, since somebody asked last; null the first time."`
+	Memory      *int64    `json:"memory" doc:"Bytes; null where it is not known."`
+	MemoryLimit *int64    `json:"memory_limit" doc:"Bytes; null without a limit."`
+	Cache       *int64    `json:"cache" doc:"Bytes on disk; null where it is not known."`
+	Received    *int64    `json:"received" doc:"Bytes over its network since it was started; null where it is not known."`
+}
+
+// StartEngines asks for engines.
+type StartEngines struct {
+	Count int `json:"count,omitempty" minimum:"1" maximum:"100" default:"1" doc:"How many."`
+}
+
+// Started are engines that were started.
+type Started struct {
+	IDs []string `json:"ids" doc:"They may not be ready yet."`
+}
+
+// Pool is the pool as a whole.
+type Pool struct {
+	Engines      int      `json:"engines" doc:"Engines that there are."`
+	Ready        int      `json:"ready" doc:"Engines that take playbacks."`
+	Slots        int      `json:"slots" doc:"Slots of the engines that take playbacks."`
+	Used         int      `json:"used" doc:"Slots taken."`
+	Waiting      int      `json:"waiting" doc:"Requests that wait for a slot."`
+	Target       int      `json:"target" doc:"How many engines there should be."`
+	TargetReason string   `json:"target_reason" doc:"Why."`
+	Paused       bool     `json:"paused" doc:"Nothing is started or stopped by itself."`
+	Scale        *int     `json:"scale" doc:"The number of engines that somebody asked for; null where the demand says."`
+	Min          int      `json:"min" doc:"The setting pool.min."`
+	Max          int      `json:"max" doc:"The setting pool.max."`
+	Quarantined  []string `json:"quarantined" doc:"Contents that are kept away from engines, because engines died under them."`
+	Blind        string   `json:"blind" doc:"Why the engines cannot be listed now; empty when they can."`
+	Unready      string   `json:"unready" doc:"Why no engine can be started now; empty when it can."`
+}
+
+// Scale asks for a number of engines.
+type Scale struct {
+	Engines *int `json:"engines" minimum:"0" maximum:"1000" doc:"How many; null lets the demand say."`
+}
+
+// Plan is what the pool is about to do.
+type Plan struct {
+	Known        bool     `json:"known" doc:"False while the engines there are have not been listed."`
+	Target       int      `json:"target"`
+	TargetReason string   `json:"target_reason"`
+	Actions      []Action `json:"actions" doc:"What is done now."`
+	Later        []Action `json:"later" doc:"What is done later."`
+}
+
+// Action is one step of a plan.
+type Action struct {
+	Op     string     `json:"op" doc:"start, stop, drain or clean."`
+	Engine string     `json:"engine" doc:"Its id; empty where it is about more than one."`
+	Cause  string     `json:"cause" doc:"Why, for programs; empty of what waits."`
+	Reason string     `json:"reason" doc:"Why, or what it waits for."`
+	Until  *time.Time `json:"until" doc:"When it is done at the latest; null where that is not known."`
+}
+
+// Move asks for another engine.
+type Move struct {
+	Engine string `json:"engine,omitempty" maxLength:"63" doc:"Id of the engine; any other without."`
+}
+
+// Check is one thing that is well or not.
+type Check struct {
+	ID      string            `json:"id"`
+	Status  string            `json:"status" enum:"ok,warning,error"`
+	Message string            `json:"message" doc:"How it is, in the language of the request."`
+	Advice  string            `json:"advice" doc:"What to do; empty where nothing is to be done."`
+	Attrs   map[string]string `json:"attrs" doc:"What is known about it."`
+}
+
+// Health is how everything is.
+type Health struct {
+	Status string  `json:"status" enum:"ok,warning,error" doc:"The worst of the checks."`
+	Checks []Check `json:"checks"`
+}
+
+// Record sums up the plays of a content, or on an engine.
+type Record struct {
+	Name       string    `json:"name" doc:"The content or engine."`
+	Starts     int       `json:"starts" doc:"Starts that went well."`
+	Failures   int       `json:"failures" doc:"Starts that did not."`
+	Losses     int       `json:"losses" doc:"Times that an engine failed under it."`
+	First      time.Time `json:"first"`
+	Last       time.Time `json:"last"`
+	LastResult string    `json:"last_result" doc:"ok, or the code of the error, of the newest start."`
+	FirstByte  *int64    `json:"first_byte_ms" doc:"Mean time to the first byte of the starts that went well; null without any."`
+	Slowest    *int64    `json:"slowest_first_byte_ms" doc:"The worst of these."`
+}
+
+// Preflight is whether a content can be played now.
+type Preflight struct {
+	Content  string  `json:"content"`
+	Infohash string  `json:"infohash" doc:"Empty where it is not known."`
+	Verdict  string  `json:"verdict" enum:"playing,playable,unlikely,impossible,unknown" doc:"playing: it is being relayed. playable: an engine delivers it, or did lately and could. unlikely: it failed lately. impossible: no engine there is can. unknown: nobody has tried."`
+	Reason   string  `json:"reason" doc:"Why, for programs: a code."`
+	Message  string  `json:"message" doc:"The same in words, in the language of the request."`
+	Deep     bool    `json:"deep" doc:"An engine was asked."`
+	Took     *int64  `json:"first_byte_ms" doc:"Of a deep one: time to the first byte; null where there was none."`
+	History  *Record `json:"history" doc:"What came of playing it before; null where it never was."`
 }
 
 // Stream is one content being relayed.
@@ -84,18 +194,20 @@ type Stream struct {
 	Switches int       `json:"switches" doc:"Changes of engine since the start."`
 	Received int64     `json:"received" doc:"Bytes from engines."`
 	Buffered int       `json:"buffered" doc:"Bytes in memory."`
-	Viewers  []Viewer  `json:"viewers"`
+	Watching int       `json:"watching" doc:"How many viewers it has."`
+	Viewers  []Viewer  `json:"viewers,omitempty" doc:"Not in the live stream, where they are a collection of their own."`
 }
 
 // Viewer is one player's connection to a stream.
 type Viewer struct {
-	ID    uint64    `json:"id"`
-	Addr  string    `json:"addr" doc:"Address of the player, host:port."`
-	App   string    `json:"app" doc:"What it calls itself."`
-	Since time.Time `json:"since"`
-	Sent  int64     `json:"sent" doc:"Bytes."`
-	Lag   int64     `json:"lag" doc:"Bytes between its place and the newest."`
-	Skips int64     `json:"skips" doc:"Times it was too slow and skipped ahead."`
+	ID     uint64    `json:"id"`
+	Stream string    `json:"stream" doc:"Id of the stream."`
+	Addr   string    `json:"addr" doc:"Address of the player, host:port."`
+	App    string    `json:"app" doc:"What it calls itself."`
+	Since  time.Time `json:"since"`
+	Sent   int64     `json:"sent" doc:"Bytes."`
+	Lag    int64     `json:"lag" doc:"Bytes between its place and the newest."`
+	Skips  int64     `json:"skips" doc:"Times it was too slow and skipped ahead."`
 }
 
 // Event is something that happened.

@@ -21,6 +21,8 @@ import (
 
 	"github.com/acequia-tv/acequia/internal/auth"
 	"github.com/acequia-tv/acequia/internal/event"
+	"github.com/acequia-tv/acequia/internal/live"
+	"github.com/acequia-tv/acequia/internal/provider"
 	"github.com/acequia-tv/acequia/internal/telemetry"
 )
 
@@ -36,15 +38,23 @@ const (
 	bodyPatience = 10 * time.Second
 )
 
-// Deps is what the API stands on. All are required.
+// Deps is what the API stands on. All are required but those that say so.
 type Deps struct {
 	Guard    *auth.Guard
 	Vault    auth.Vault
 	Pool     Pool
+	Engines  Engines
+	Sizer    Sizer
 	Streams  Streams
+	Ender    Ender
+	Mover    Mover
+	Joiner   Joiner
 	Events   *event.Log
 	History  History
+	Database Database
 	Settings Settings
+	Meter    provider.Inspector // nil where engines cannot be measured
+	Logs     provider.LogReader // nil where their logs are not kept
 	Log      *slog.Logger
 
 	Build   telemetry.Build
@@ -58,6 +68,8 @@ type API struct {
 	mux    *http.ServeMux
 	huma   huma.API
 	routes []Route
+	board  *live.Board
+	usage  usage
 }
 
 // Route is one thing that can be asked for.
@@ -70,12 +82,10 @@ type Route struct {
 // Routes lists all routes, in the order they were registered.
 func (a *API) Routes() []Route { return slices.Clone(a.routes) }
 
-// Document returns the OpenAPI document.
-func (a *API) Document() ([]byte, error) { return a.huma.OpenAPI().MarshalJSON() }
-
 // New returns the API.
 func New(deps Deps) *API {
 	a := &API{Deps: deps, mux: http.NewServeMux()}
+	a.board = a.newBoard()
 	config := huma.DefaultConfig("Acequia", deps.Build.Version)
 	config.Info.Description = "See and steer a running Acequia. Errors are application/problem+json with a code that never changes; " +
 		"their text is in English or Spanish, by Accept-Language."
@@ -90,12 +100,17 @@ func New(deps Deps) *API {
 	}
 	a.huma = humago.NewWithPrefix(a.mux, Prefix, config)
 	a.huma.UseMiddleware(a.admit, bound)
-	a.accessRoutes()
-	a.engineRoutes()
 	a.streamRoutes()
+	a.preflightRoutes()
+	a.engineRoutes()
+	a.poolRoutes()
 	a.eventRoutes()
+	a.liveRoutes()
+	a.historyRoutes()
 	a.settingsRoutes()
 	a.systemRoutes()
+	a.healthRoutes()
+	a.accessRoutes()
 	a.documentRoutes()
 	a.mux.HandleFunc("/", a.unknown)
 	return a

@@ -16,11 +16,6 @@ import (
 
 const tagEvents = "Events"
 
-// History is what the API needs of [store.Store] to tell what was.
-type History interface {
-	Events(ctx context.Context, q store.EventQuery) ([]store.Event, error)
-}
-
 // eventQuery selects events.
 type eventQuery struct {
 	Before string    `query:"before" maxLength:"64" doc:"Id of an event: only older ones."`

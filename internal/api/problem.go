@@ -15,6 +15,8 @@ import (
 	"github.com/acequia-tv/acequia/client"
 	"github.com/acequia-tv/acequia/internal/auth"
 	"github.com/acequia-tv/acequia/internal/message"
+	"github.com/acequia-tv/acequia/internal/provider"
+	"github.com/acequia-tv/acequia/internal/reconcile"
 	"github.com/acequia-tv/acequia/internal/store"
 )
 
@@ -87,6 +89,11 @@ func notFound(detail string) error {
 	return problem{status: http.StatusNotFound, code: codeNotFound, detail: detail}
 }
 
+// unsupported says that the parts this server is made of cannot do it.
+func unsupported(detail string) error {
+	return problem{status: http.StatusConflict, code: codeUnsupported, detail: detail}
+}
+
 // deniedStatus maps the reasons of package auth to statuses; their codes are
 // the reasons themselves.
 var deniedStatus = map[auth.Reason]int{
@@ -112,7 +119,16 @@ func problemOf(err error) problem {
 		}
 		return p
 	}
+	if u, ok := errors.AsType[*reconcile.Unavailable](err); ok {
+		return problem{status: http.StatusConflict, code: codeConflict, detail: u.Message, retryAfter: u.RetryAfter}
+	}
 	switch {
+	case errors.Is(err, provider.ErrUnknown):
+		return problem{status: http.StatusNotFound, code: codeNotFound, detail: err.Error()}
+	case errors.Is(err, provider.ErrUnsupported):
+		return problem{status: http.StatusConflict, code: codeUnsupported, detail: err.Error()}
+	case errors.Is(err, reconcile.ErrGone):
+		return problem{status: http.StatusConflict, code: codeConflict, detail: err.Error()}
 	case errors.Is(err, auth.ErrPassword):
 		return problem{status: http.StatusUnprocessableEntity, code: codePassword}
 	case errors.Is(err, auth.ErrNone):

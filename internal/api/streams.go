@@ -5,17 +5,47 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"time"
 
 	"github.com/acequia-tv/acequia/client"
 	"github.com/acequia-tv/acequia/internal/auth"
+	"github.com/acequia-tv/acequia/internal/content"
 	"github.com/acequia-tv/acequia/internal/stream"
 )
 
 const tagStreams = "Streams"
 
-// Streams is what the API needs of [stream.Hub].
+// Streams is what the API shows of [stream.Hub].
 type Streams interface {
 	Snapshot() []stream.Status
+	Find(want content.Selector) (stream.Status, bool)
+}
+
+// Ender ends streams and sends viewers away; [stream.Hub] does. Both say
+// whether there was one, and have the viewers and the log told why.
+type Ender interface {
+	Stop(want content.Selector, why string) bool
+	Disconnect(viewer uint64, why string) bool
+}
+
+// Mover moves streams to other engines; [stream.Hub] does.
+type Mover interface {
+	Move(ctx context.Context, want content.Selector, to string) error
+}
+
+// movePatience bounds a move, which waits until the other engine delivers.
+const movePatience = 2 * time.Minute
+
+// asked is why a stream or viewer ends that somebody ended.
+const asked = "somebody asked for it"
+
+type moveInput struct {
+	identified
+	Body client.Move
+}
+
+type viewerInput struct {
+	ID uint64 `path:"id" doc:"Its id."`
 }
 
 func (a *API) streamRoutes() {
@@ -29,13 +59,61 @@ func (a *API) streamRoutes() {
 		id: "get-stream", method: http.MethodGet, path: "/streams/{id}", scope: auth.Read, tag: tagStreams,
 		summary: "Show a stream",
 	}, func(_ context.Context, in *identified) (*answer[client.Stream], error) {
-		for _, s := range a.streams() {
-			if s.ID == in.ID {
-				return &answer[client.Stream]{s}, nil
-			}
+		s, err := a.stream(in.ID)
+		if err != nil {
+			return nil, err
 		}
-		return nil, notFound("stream " + in.ID)
+		return &answer[client.Stream]{streamOf(s)}, nil
 	})
+	handle(a, operation{
+		id: "stop-stream", method: http.MethodDelete, path: "/streams/{id}", scope: auth.Operate, tag: tagStreams,
+		summary: "Stop a stream", description: "Its viewers are sent away.",
+	}, func(_ context.Context, in *identified) (*none, error) {
+		s, err := a.stream(in.ID)
+		if err != nil {
+			return nil, err
+		}
+		if !a.Ender.Stop(s.Content, asked) {
+			return nil, notFound("stream " + in.ID)
+		}
+		return nil, nil
+	})
+	handle(a, operation{
+		id: "move-stream", method: http.MethodPost, path: "/streams/{id}/move", scope: auth.Operate, tag: tagStreams, slow: movePatience,
+		summary:     "Move a stream to another engine",
+		description: "Answers when the other engine delivers. Viewers see no seam; where the other engine does not play it, the stream stays where it is.",
+	}, func(ctx context.Context, in *moveInput) (*none, error) {
+		s, err := a.stream(in.ID)
+		if err != nil {
+			return nil, err
+		}
+		return nil, a.done(moveProblem(a.Mover.Move(ctx, s.Content, in.Body.Engine)))
+	})
+	handle(a, operation{
+		id: "list-viewers", method: http.MethodGet, path: "/viewers", scope: auth.Read, tag: tagStreams,
+		summary: "List the viewers of all streams",
+	}, func(context.Context, *none) (*answer[[]client.Viewer], error) {
+		return &answer[[]client.Viewer]{a.viewers()}, nil
+	})
+	handle(a, operation{
+		id: "disconnect-viewer", method: http.MethodDelete, path: "/viewers/{id}", scope: auth.Operate, tag: tagStreams,
+		summary: "Send a viewer away", description: "Players may come back by themselves.",
+	}, func(_ context.Context, in *viewerInput) (*none, error) {
+		if !a.Ender.Disconnect(in.ID, asked) {
+			return nil, notFound("there is no such viewer")
+		}
+		return nil, nil
+	})
+}
+
+// stream finds a stream by its id.
+func (a *API) stream(id string) (stream.Status, error) {
+	for _, s := range a.Streams.Snapshot() {
+		if streamID(s) == id {
+			return s, nil
+		}
+	}
+	return stream.Status{}, notFound("stream " + id)
 }
 
 func (a *API) streams() []client.Stream {
@@ -43,6 +121,14 @@ func (a *API) streams() []client.Stream {
 	list := make([]client.Stream, 0, len(all))
 	for _, s := range all {
 		list = append(list, streamOf(s))
+	}
+	return list
+}
+
+func (a *API) viewers() []client.Viewer {
+	list := []client.Viewer{}
+	for _, s := range a.Streams.Snapshot() {
+		list = append(list, viewersOf(s)...)
 	}
 	return list
 }
@@ -55,14 +141,20 @@ func streamID(s stream.Status) string {
 }
 
 func streamOf(s stream.Status) client.Stream {
-	out := client.Stream{
+	return client.Stream{
 		ID: streamID(s), Content: s.Content.String(), Infohash: s.Infohash, State: string(s.State), Engine: s.Engine,
-		Started: s.Started, Switches: s.Switches, Received: s.Received, Buffered: s.Buffered, Viewers: []client.Viewer{},
+		Started: s.Started, Switches: s.Switches, Received: s.Received, Buffered: s.Buffered,
+		Watching: len(s.Viewers), Viewers: viewersOf(s),
 	}
+}
+
+func viewersOf(s stream.Status) []client.Viewer {
+	list := make([]client.Viewer, 0, len(s.Viewers))
 	for _, v := range s.Viewers {
-		out.Viewers = append(out.Viewers, client.Viewer{
-			ID: v.ID, Addr: v.Client.Addr, App: v.Client.App, Since: v.Since, Sent: v.Sent, Lag: v.Lag, Skips: v.Skips,
+		list = append(list, client.Viewer{
+			ID: v.ID, Stream: streamID(s), Addr: v.Client.Addr, App: v.Client.App, Since: v.Since,
+			Sent: v.Sent, Lag: v.Lag, Skips: v.Skips,
 		})
 	}
-	return out
+	return list
 }

@@ -43,6 +43,9 @@ func sentence(key Key) (texts, bool) {
 	if !ok {
 		s, ok = apiCatalogue[key]
 	}
+	if !ok {
+		s, ok = healthCatalogue[key]
+	}
 	return s, ok
 }
 

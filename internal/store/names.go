@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -54,4 +55,15 @@ func (n Names) Save(ctx context.Context, names []stream.Name) error {
 		}
 		return nil
 	})
+}
+
+// Infohash returns the infohash of a content as far as it is known, else the
+// empty string.
+func (s *Store) Infohash(ctx context.Context, of content.Selector) (string, error) {
+	var infohash string
+	err := s.read.QueryRowContext(ctx, "SELECT infohash FROM names WHERE kind = ? AND value = ?", string(of.Kind), of.Value).Scan(&infohash)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", s.explain("read names", err)
+	}
+	return infohash, nil
 }
