@@ -53,6 +53,7 @@ bench: build ## benchmarks of the parts, and the relay against a bare copy of by
 gen: ## everything that is generated: the reference pages
 	$(GO) test ./internal/cli -run Reference -update
 	$(GO) test ./internal/app -run Reference -update
+	$(GO) test ./internal/api -run Reference -update
 
 # The certificates of certificate authorities, for trackers and transport files
 # over HTTPS: the first of the usual places that exists.

@@ -194,19 +194,55 @@ type Stream struct {
 	Switches int       `json:"switches" doc:"Changes of engine since the start."`
 	Received int64     `json:"received" doc:"Bytes from engines."`
 	Buffered int       `json:"buffered" doc:"Bytes in memory."`
+	Tries    []Try     `json:"tries" doc:"How it started, or is starting."`
+	Changes  []Switch  `json:"changes" doc:"The last changes of engine, the oldest first."`
+	Mark     *Mark     `json:"mark" doc:"What is known to be wrong with the content; null for nothing."`
 	Watching int       `json:"watching" doc:"How many viewers it has."`
 	Viewers  []Viewer  `json:"viewers,omitempty" doc:"Not in the live stream, where they are a collection of their own."`
+}
+
+// Try is one attempt to start a stream on an engine.
+type Try struct {
+	Engine string           `json:"engine" doc:"Empty while it waits for a slot."`
+	After  int64            `json:"after_ms" doc:"When it began, after the first request."`
+	Stage  string           `json:"stage" doc:"Where it is, or was in the end: engine, resolve, open, prebuffer or join."`
+	Took   map[string]int64 `json:"took_ms" doc:"How long each stage behind it took."`
+	Won    bool             `json:"won" doc:"It plays."`
+	Error  string           `json:"error" doc:"Code of why it does not play; empty while it may."`
+}
+
+// Switch is a change of the engine under a stream.
+type Switch struct {
+	At       time.Time `json:"at"`
+	From     string    `json:"from" doc:"Id of an engine."`
+	To       string    `json:"to" doc:"Id of an engine."`
+	Reason   string    `json:"reason" doc:"Why the first one was left."`
+	Gap      int64     `json:"gap_ms" doc:"How long there was nothing new for viewers."`
+	Seamless bool      `json:"seamless" doc:"It went on with the very packet that was due next."`
+}
+
+// Mark is something that is wrong with a content.
+type Mark struct {
+	Reason  string    `json:"reason"`
+	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until"`
+	Engines []string  `json:"engines" doc:"Ids of those that showed it."`
+	Settled bool      `json:"settled" doc:"It is the content's own fault: engine after engine showed it."`
 }
 
 // Viewer is one player's connection to a stream.
 type Viewer struct {
 	ID     uint64    `json:"id"`
 	Stream string    `json:"stream" doc:"Id of the stream."`
+	Form   string    `json:"form" doc:"ts, hls or file."`
 	Addr   string    `json:"addr" doc:"Address of the player, host:port."`
 	App    string    `json:"app" doc:"What it calls itself."`
 	Since  time.Time `json:"since"`
+	Wait   *int64    `json:"wait_ms" doc:"From its request to its first byte; null before that."`
 	Sent   int64     `json:"sent" doc:"Bytes."`
+	Rate   int64     `json:"rate" doc:"Bytes per second, of the last seconds."`
 	Lag    int64     `json:"lag" doc:"Bytes between its place and the newest."`
+	Behind int64     `json:"behind_ms" doc:"How far it is behind live, if it shows all that it was sent."`
 	Skips  int64     `json:"skips" doc:"Times it was too slow and skipped ahead."`
 }
 

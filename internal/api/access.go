@@ -19,8 +19,9 @@ type answer[T any] struct{ Body T }
 // input is an input with a body.
 type input[T any] struct{ Body T }
 
-// identified is an input that names something by its id.
-type identified struct {
+// Identified is an input that names something by its id. It is exported because
+// huma sees no other field in an input that embeds it.
+type Identified struct {
 	ID string `path:"id" maxLength:"128" doc:"Its id."`
 }
 
@@ -65,7 +66,7 @@ func (a *API) accessRoutes() {
 	handle(a, operation{
 		id: "drop-key", method: http.MethodDelete, path: "/keys/{id}", scope: auth.Admin, tag: tagAccess,
 		summary: "End a key", description: "It is worth nothing from the next request on.",
-	}, func(ctx context.Context, in *identified) (*none, error) {
+	}, func(ctx context.Context, in *Identified) (*none, error) {
 		return nil, a.done(a.Vault.DropKey(ctx, in.ID))
 	})
 	handle(a, operation{
@@ -75,7 +76,7 @@ func (a *API) accessRoutes() {
 	handle(a, operation{
 		id: "drop-session", method: http.MethodDelete, path: "/sessions/{id}", scope: auth.Admin, tag: tagAccess,
 		summary: "End a login",
-	}, func(ctx context.Context, in *identified) (*none, error) {
+	}, func(ctx context.Context, in *Identified) (*none, error) {
 		return nil, a.done(a.Vault.DropSession(ctx, in.ID))
 	})
 }

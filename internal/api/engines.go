@@ -35,14 +35,14 @@ type Drainer interface {
 
 // logInput asks for the log of an engine.
 type logInput struct {
-	identified
+	Identified
 	Tail   int  `query:"tail" minimum:"1" maximum:"5000" default:"200" doc:"How many of the newest lines."`
 	Follow bool `query:"follow" doc:"Go on with the lines to come."`
 }
 
 // removal asks for the end of an engine.
 type removal struct {
-	identified
+	Identified
 	Force bool `query:"force" doc:"At once, streams or not."`
 }
 
@@ -56,7 +56,7 @@ func (a *API) engineRoutes() {
 	handle(a, operation{
 		id: "get-engine", method: http.MethodGet, path: "/engines/{id}", scope: auth.Read, tag: tagEngines,
 		summary: "Show an engine",
-	}, func(_ context.Context, in *identified) (*answer[client.Engine], error) {
+	}, func(_ context.Context, in *Identified) (*answer[client.Engine], error) {
 		for _, e := range a.engines() {
 			if e.ID == in.ID {
 				return &answer[client.Engine]{e}, nil
@@ -98,7 +98,7 @@ func (a *API) engineRoutes() {
 	handle(a, operation{
 		id: "get-engine-history", method: http.MethodGet, path: "/engines/{id}/history", scope: auth.Read, tag: tagEngines,
 		summary: "Tell what came of playing on an engine", description: "Also one that is gone.",
-	}, func(ctx context.Context, in *identified) (*answer[client.Record], error) {
+	}, func(ctx context.Context, in *Identified) (*answer[client.Record], error) {
 		r, err := a.History.EngineRecord(ctx, in.ID)
 		if err != nil {
 			return nil, a.failed(err)
@@ -116,7 +116,7 @@ func (a *API) engineAction(verb, summary, description string, do func(id string)
 	handle(a, operation{
 		id: verb + "-engine", method: http.MethodPost, path: "/engines/{id}/" + verb, scope: auth.Operate, tag: tagEngines,
 		summary: summary, description: description,
-	}, func(_ context.Context, in *identified) (*none, error) { return nil, a.done(do(in.ID)) })
+	}, func(_ context.Context, in *Identified) (*none, error) { return nil, a.done(do(in.ID)) })
 }
 
 // engines lists the engines of the pool with what they play.
@@ -196,7 +196,7 @@ func (u *usage) percent(id string, now provider.Stats, exist []reconcile.EngineS
 	return &share
 }
 
-func (a *API) engineStats(ctx context.Context, in *identified) (*answer[client.EngineStats], error) {
+func (a *API) engineStats(ctx context.Context, in *Identified) (*answer[client.EngineStats], error) {
 	if a.Meter == nil {
 		return nil, unsupported("the provider of the engines does not measure them")
 	}

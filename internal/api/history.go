@@ -45,8 +45,12 @@ func (a *API) historyRoutes() {
 		summary string
 		read    func(ctx context.Context, limit, offset int) ([]store.Record, error)
 	}{
-		{"contents", "Tell what came of playing each content", a.History.ContentRecords},
-		{"engines", "Tell what came of playing on each engine", a.History.EngineRecords},
+		{"contents", "Tell what came of playing each content", func(ctx context.Context, limit, offset int) ([]store.Record, error) {
+			return a.History.ContentRecords(ctx, limit, offset)
+		}},
+		{"engines", "Tell what came of playing on each engine", func(ctx context.Context, limit, offset int) ([]store.Record, error) {
+			return a.History.EngineRecords(ctx, limit, offset)
+		}},
 	} {
 		handle(a, operation{
 			id: "list-" + list.what + "-history", method: http.MethodGet, path: "/history/" + list.what, scope: auth.Read, tag: tagHistory,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -40,7 +41,7 @@ const movePatience = 2 * time.Minute
 const asked = "somebody asked for it"
 
 type moveInput struct {
-	identified
+	Identified
 	Body client.Move
 }
 
@@ -58,7 +59,7 @@ func (a *API) streamRoutes() {
 	handle(a, operation{
 		id: "get-stream", method: http.MethodGet, path: "/streams/{id}", scope: auth.Read, tag: tagStreams,
 		summary: "Show a stream",
-	}, func(_ context.Context, in *identified) (*answer[client.Stream], error) {
+	}, func(_ context.Context, in *Identified) (*answer[client.Stream], error) {
 		s, err := a.stream(in.ID)
 		if err != nil {
 			return nil, err
@@ -68,7 +69,7 @@ func (a *API) streamRoutes() {
 	handle(a, operation{
 		id: "stop-stream", method: http.MethodDelete, path: "/streams/{id}", scope: auth.Operate, tag: tagStreams,
 		summary: "Stop a stream", description: "Its viewers are sent away.",
-	}, func(_ context.Context, in *identified) (*none, error) {
+	}, func(_ context.Context, in *Identified) (*none, error) {
 		s, err := a.stream(in.ID)
 		if err != nil {
 			return nil, err
@@ -136,25 +137,59 @@ func (a *API) viewers() []client.Viewer {
 // streamID names a stream by its content, so that the name stays the same when
 // the stream ends and begins again.
 func streamID(s stream.Status) string {
-	sum := sha256.Sum256([]byte(s.Content.String()))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d %t", s.Content.Kind, s.Content.Value, s.Content.File, s.Content.Chosen))
 	return hex.EncodeToString(sum[:6])
 }
 
 func streamOf(s stream.Status) client.Stream {
-	return client.Stream{
+	out := client.Stream{
 		ID: streamID(s), Content: s.Content.String(), Infohash: s.Infohash, State: string(s.State), Engine: s.Engine,
 		Started: s.Started, Switches: s.Switches, Received: s.Received, Buffered: s.Buffered,
-		Watching: len(s.Viewers), Viewers: viewersOf(s),
+		Watching: len(s.Viewers), Viewers: viewersOf(s), Tries: []client.Try{}, Changes: []client.Switch{},
 	}
+	for _, t := range s.Start.Tries {
+		out.Tries = append(out.Tries, tryOf(t))
+	}
+	for _, c := range s.Changes {
+		out.Changes = append(out.Changes, client.Switch{
+			At: c.At, From: c.From, To: c.To, Reason: string(c.Reason), Gap: c.Gap.Milliseconds(), Seamless: c.Seamless,
+		})
+	}
+	if m := s.Mark; m != nil {
+		out.Mark = &client.Mark{
+			Reason: string(m.Reason), Since: m.Since, Until: m.Until,
+			Engines: append([]string{}, m.Engines...), Settled: m.Settled,
+		}
+	}
+	return out
+}
+
+func tryOf(t stream.Try) client.Try {
+	out := client.Try{
+		Engine: t.Engine, After: t.After.Milliseconds(), Stage: t.Stage.String(), Took: map[string]int64{}, Won: t.Won,
+	}
+	for i, took := range t.Took {
+		if took > 0 {
+			out.Took[stream.Stage(i).String()] = took.Milliseconds()
+		}
+	}
+	if t.Err != nil {
+		out.Error = string(stream.CodeOf(t.Err))
+	}
+	return out
 }
 
 func viewersOf(s stream.Status) []client.Viewer {
 	list := make([]client.Viewer, 0, len(s.Viewers))
 	for _, v := range s.Viewers {
-		list = append(list, client.Viewer{
-			ID: v.ID, Stream: streamID(s), Addr: v.Client.Addr, App: v.Client.App, Since: v.Since,
-			Sent: v.Sent, Lag: v.Lag, Skips: v.Skips,
-		})
+		one := client.Viewer{
+			ID: v.ID, Stream: streamID(s), Addr: v.Client.Addr, App: v.Client.App, Form: string(v.Form), Since: v.Since,
+			Sent: v.Sent, Rate: v.Rate, Lag: v.Lag, Behind: v.Behind.Milliseconds(), Skips: v.Skips,
+		}
+		if v.Wait > 0 {
+			one.Wait = inMillis(v.Wait)
+		}
+		list = append(list, one)
 	}
 	return list
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/acequia-tv/acequia/internal/event"
 	"github.com/acequia-tv/acequia/internal/reconcile"
+	"github.com/acequia-tv/acequia/internal/store"
 	"github.com/acequia-tv/acequia/internal/stream"
 	"github.com/acequia-tv/acequia/internal/upstream"
 )
@@ -20,6 +21,7 @@ import (
 type observer struct {
 	events *event.Log
 	log    *slog.Logger
+	keep   func(store.Play) // keeps what came of playing; nil keeps nothing
 
 	starts   *prometheus.CounterVec   // by result
 	first    prometheus.Histogram     // seconds
@@ -105,6 +107,7 @@ func (o *observer) observe(e stream.Event) {
 			attrs["lost"] = tries
 		}
 	}
+	o.keepPlays(e)
 	var message string
 	switch e.Kind {
 	case stream.EventJoined:
@@ -154,6 +157,33 @@ func (o *observer) observe(e stream.Event) {
 		message = "The stream ended."
 	}
 	o.events.Publish(event.Event{Time: time.Now(), Type: "stream." + string(e.Kind), Message: message, Attrs: attrs})
+}
+
+// keepPlays keeps what came of a start or of an engine, for the history.
+func (o *observer) keepPlays(e stream.Event) {
+	if o.keep == nil {
+		return
+	}
+	play := store.Play{At: time.Now(), Content: e.Stream.Name(), Engine: e.Engine, What: store.PlayStart}
+	switch e.Kind {
+	case stream.EventStarted:
+		play.Result, play.FirstByte = store.ResultOK, e.After
+	case stream.EventFailed:
+		play.Result = string(stream.CodeOf(e.Err))
+	case stream.EventSource:
+		play.What, play.Result = store.PlaySource, string(upstream.FailureOf(e.Err))
+	default:
+		return
+	}
+	o.keep(play)
+	if e.Start == nil {
+		return
+	}
+	for _, t := range e.Start.Tries {
+		if t.Err != nil && t.Engine != "" {
+			o.keep(store.Play{At: play.At, Content: play.Content, Engine: t.Engine, What: store.PlayTry, Result: string(stream.CodeOf(t.Err))})
+		}
+	}
 }
 
 // firstByte measures what a viewer waited for.

@@ -100,6 +100,7 @@ func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 		Quarantine: health.QuarantinePolicy{Deaths: cfg.Pool.QuarantineAfter, For: cfg.Pool.Quarantine},
 	})
 	watch := newObserver(registry, s.events, log)
+	watch.keep = s.store.KeepPlay
 	streams := streamConfig(cfg.Playback)
 	streams.Knowledge, streams.Timeshift = s.store.Names(), s.shift
 	s.hub = stream.NewHub(streams, poolEngines{s.pool, max(1, cfg.Pool.Wait)}, log, watch.observe)
@@ -107,11 +108,20 @@ func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 	registry.MustRegister(poolCollector{s.pool}, hubCollector{s.hub})
 	s.settings.apply = s.applySettings
 	s.api = api.New(api.Deps{
-		Guard: s.guard, Vault: s.store, Pool: s.pool, Streams: s.hub, Events: s.events, History: s.store, Settings: s.settings,
+		Guard: s.guard, Vault: s.store, Pool: s.pool, Engines: s.pool, Sizer: s.pool,
+		Streams: s.hub, Ender: s.hub, Mover: s.hub, Joiner: s.hub,
+		Events: s.events, History: s.store, Database: s.store, Settings: s.settings,
+		Meter: optional[provider.Inspector](engines), Logs: optional[provider.LogReader](engines),
 		Log: log, Build: inv.Build, Boot: s.boot, Started: time.Now(),
 	})
 	s.handler = s.mux(s.routes(registry))
 	return s, nil
+}
+
+// optional returns what a provider can do beyond its port, or nil.
+func optional[T any](engines provider.Provider) T {
+	more, _ := engines.(T)
+	return more
 }
 
 func poolPolicy(cfg config.Pool) pool.Policy {
@@ -212,6 +222,7 @@ func (s *server) runThen(ctx context.Context, ready func()) error {
 		part{"pool", s.pool.Run},
 		part{"reports", s.orchestrator.Run},
 		part{"http", serveHTTP(s.listener, s.handler, s.log)},
+		part{"live", s.api.Board().Run},
 		part{"streams", s.hub.Run},
 		part{"greeting", func(ctx context.Context) error { return s.greet(ctx, ready) }},
 	)

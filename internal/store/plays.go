@@ -9,6 +9,7 @@ import (
 // What a [Play] is about.
 const (
 	PlayStart  = "start"  // a content was asked for
+	PlayTry    = "try"    // an engine failed to start it, whatever came of the start as a whole
 	PlaySource = "source" // an engine failed while it played
 )
 
@@ -20,7 +21,7 @@ type Play struct {
 	At        time.Time
 	Content   string // the selector, as text
 	Engine    string // id; empty where none was reached
-	What      string // PlayStart or PlaySource
+	What      string // PlayStart, PlayTry or PlaySource
 	Result    string // ResultOK, or the code of the error or failure
 	FirstByte time.Duration
 }
@@ -53,23 +54,23 @@ type Record struct {
 
 // ContentRecords sums up the plays of each content, the one played last first.
 func (s *Store) ContentRecords(ctx context.Context, limit, offset int) ([]Record, error) {
-	return s.records(ctx, "content", "", limit, offset)
+	return s.records(ctx, "content", PlayStart, "", limit, offset)
 }
 
 // ContentRecord sums up the plays of one content. It has no plays where nothing
 // is known.
 func (s *Store) ContentRecord(ctx context.Context, content string) (Record, error) {
-	return one(s.records(ctx, "content", content, 1, 0))
+	return one(s.records(ctx, "content", PlayStart, content, 1, 0))
 }
 
 // EngineRecords sums up the plays on each engine, the one used last first.
 func (s *Store) EngineRecords(ctx context.Context, limit, offset int) ([]Record, error) {
-	return s.records(ctx, "engine", "", limit, offset)
+	return s.records(ctx, "engine", PlayTry, "", limit, offset)
 }
 
 // EngineRecord sums up the plays on one engine.
 func (s *Store) EngineRecord(ctx context.Context, engine string) (Record, error) {
-	return one(s.records(ctx, "engine", engine, 1, 0))
+	return one(s.records(ctx, "engine", PlayTry, engine, 1, 0))
 }
 
 func one(all []Record, err error) (Record, error) {
@@ -79,16 +80,16 @@ func one(all []Record, err error) (Record, error) {
 	return all[0], nil
 }
 
-// records groups plays by a column, which is one of ours and no input. only
-// limits it to one value.
-func (s *Store) records(ctx context.Context, column, only string, limit, offset int) ([]Record, error) {
+// records groups plays by a column, which is one of ours and no input. Those of
+// the kind failing and without success are its failures; only limits it to one value.
+func (s *Store) records(ctx context.Context, column, failing, only string, limit, offset int) ([]Record, error) {
 	rows, err := s.read.QueryContext(ctx, `
-		SELECT `+column+`, sum(what = 'start' AND result = 'ok'), sum(what = 'start' AND result <> 'ok'), sum(what = 'source'),
+		SELECT `+column+`, sum(what = 'start' AND result = 'ok'), sum(what = :failing AND result <> 'ok'), sum(what = 'source'),
 			min(at), max(at), coalesce(avg(first_byte), 0), coalesce(max(first_byte), 0),
-			coalesce((SELECT n.result FROM plays n WHERE n.what = 'start' AND n.`+column+` = plays.`+column+` ORDER BY n.id DESC LIMIT 1), '')
+			coalesce((SELECT n.result FROM plays n WHERE n.what IN ('start', :failing) AND n.`+column+` = plays.`+column+` ORDER BY n.id DESC LIMIT 1), '')
 		FROM plays WHERE `+column+` <> '' AND (:only = '' OR `+column+` = :only)
 		GROUP BY `+column+` ORDER BY max(id) DESC LIMIT :limit OFFSET :offset`,
-		sql.Named("only", only), sql.Named("limit", limit), sql.Named("offset", offset))
+		sql.Named("failing", failing), sql.Named("only", only), sql.Named("limit", limit), sql.Named("offset", offset))
 	if err != nil {
 		return nil, s.explain("read the history", err)
 	}

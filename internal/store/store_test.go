@@ -174,7 +174,8 @@ func TestPlays(t *testing.T) {
 			{Content: "id:a", Engine: "engine-2", What: PlayStart, Result: ResultOK, FirstByte: 3 * time.Second},
 			{Content: "id:a", Engine: "engine-2", What: PlaySource, Result: "stall"},
 			{Content: "id:b", What: PlayStart, Result: "not_found"},
-			{Content: "id:a", Engine: "engine-1", What: PlayStart, Result: "no_data"},
+			{Content: "id:a", What: PlayStart, Result: "no_data"},
+			{Content: "id:a", Engine: "engine-1", What: PlayTry, Result: "no_data"},
 		} {
 			p.At = day.Add(time.Duration(i) * time.Minute)
 			s.KeepPlay(p)
@@ -183,7 +184,7 @@ func TestPlays(t *testing.T) {
 		contents, err := s.ContentRecords(t.Context(), 10, 0)
 		want := []Record{
 			{
-				Name: "id:a", Starts: 2, Failures: 1, Losses: 1, First: day, Last: day.Add(4 * time.Minute), LastResult: "no_data",
+				Name: "id:a", Starts: 2, Failures: 1, Losses: 1, First: day, Last: day.Add(5 * time.Minute), LastResult: "no_data",
 				FirstByte: 2 * time.Second, SlowestFirstByte: 3 * time.Second,
 			},
 			{Name: "id:b", Failures: 1, First: day.Add(3 * time.Minute), Last: day.Add(3 * time.Minute), LastResult: "not_found"},

@@ -35,7 +35,7 @@ CREATE TABLE plays (
 	at         INTEGER NOT NULL,
 	content    TEXT NOT NULL,
 	engine     TEXT NOT NULL, -- empty where none was reached
-	what       TEXT NOT NULL, -- start: it was asked for; source: it failed while it played
+	what       TEXT NOT NULL, -- start: it was asked for; try: an engine failed to; source: one failed while it played
 	result     TEXT NOT NULL, -- ok, or the code of the error or failure
 	first_byte INTEGER        -- ms from the request to the first byte, of a start that went well
 ) STRICT;
