@@ -367,7 +367,7 @@ func (p *Provider) where(id string) ([]*host, string) {
 // Stats implements [provider.Inspector].
 func (p *Provider) Stats(ctx context.Context, id string) (provider.Stats, error) {
 	hosts, label := p.where(id)
-	err := error(provider.ErrUnknown)
+	err := provider.ErrUnknown
 	for _, h := range hosts {
 		var s provider.Stats
 		if s, err = h.stats(ctx, label); err == nil {

@@ -157,7 +157,7 @@ func (d *daemon) container(w http.ResponseWriter, r *http.Request, parts []strin
 		refuse(w, 404, "No such container: "+name)
 	case r.Method == http.MethodDelete:
 		delete(d.containers, name)
-		w.WriteHeader(204)
+		w.WriteHeader(http.StatusNoContent)
 	case parts[2] == "json":
 		answer(w, 200, map[string]any{
 			"Id": c["Id"], "Name": "/" + name, "Config": map[string]any{"Labels": c["Labels"]}, "HostConfig": map[string]any{},
@@ -165,10 +165,10 @@ func (d *daemon) container(w http.ResponseWriter, r *http.Request, parts []strin
 		})
 	case parts[2] == "start":
 		c["State"] = "running"
-		w.WriteHeader(204)
+		w.WriteHeader(http.StatusNoContent)
 	case parts[2] == "stop":
 		c["State"] = "exited"
-		w.WriteHeader(204)
+		w.WriteHeader(http.StatusNoContent)
 	default:
 		refuse(w, 404, "page not found")
 	}

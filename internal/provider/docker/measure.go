@@ -54,7 +54,7 @@ func memoryOf(m container.MemoryStats) int64 {
 // Logs implements [provider.LogReader].
 func (p *Provider) Logs(ctx context.Context, id string, tail int, follow bool) (io.ReadCloser, error) {
 	hosts, label := p.where(id)
-	err := error(provider.ErrUnknown)
+	err := provider.ErrUnknown
 	for _, h := range hosts {
 		var r io.ReadCloser
 		if r, err = h.logs(ctx, label, tail, follow); err == nil {
