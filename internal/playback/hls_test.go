@@ -22,6 +22,7 @@ import (
 	"github.com/acequia-tv/acequia/internal/hls/hlstest"
 	"github.com/acequia-tv/acequia/internal/stream"
 	"github.com/acequia-tv/acequia/internal/telemetry/telemetrytest"
+	"github.com/acequia-tv/acequia/internal/timeshift"
 )
 
 const (
@@ -68,6 +69,11 @@ func (e *oneEach) Acquire(_ context.Context, want stream.Want) (*stream.Slot, er
 
 func newHLSRig(t *testing.T, engines int, timing enginetest.Timing) *hlsRig {
 	t.Helper()
+	return newHLSRigWith(t, engines, timing, nil)
+}
+
+func newHLSRigWith(t *testing.T, engines int, timing enginetest.Timing, shift *timeshift.Store) *hlsRig {
+	t.Helper()
 	r := &hlsRig{t: t}
 	network := &enginetest.Net{}
 	slots := &oneEach{used: make(map[int]bool)}
@@ -85,7 +91,8 @@ func newHLSRig(t *testing.T, engines int, timing enginetest.Timing) *hlsRig {
 	r.hub = stream.NewHub(stream.Config{
 		Linger: 15 * time.Second, StartTimeout: 30 * time.Second, StallTimeout: 5 * time.Second,
 		Burst: 3 * time.Second, WriteTimeout: time.Minute, Outage: time.Minute, Buffer: 8 << 20,
-		HLS: hls.Config{Segment: 3 * time.Second, Part: 500 * time.Millisecond, Window: 6, HoldBack: 3 * time.Second, Memory: 8 << 20},
+		HLS:       hls.Config{Segment: 3 * time.Second, Part: 500 * time.Millisecond, Window: 6, HoldBack: 3 * time.Second, Memory: 8 << 20},
+		Timeshift: shift,
 	}, slots, telemetrytest.Logger(t), nil)
 	segments := NewHLS(r.hub, telemetrytest.Logger(t))
 	mux := http.NewServeMux()

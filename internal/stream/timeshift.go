@@ -65,6 +65,9 @@ func (k *keeper) run() {
 			return
 		}
 		k.lost(err)
+		if k.ring.Err() != nil { // it ended meanwhile, and there is nothing to wait for
+			return
+		}
 		if time.Since(began) > keepTrial {
 			failures = 0
 		}

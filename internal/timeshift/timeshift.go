@@ -93,9 +93,14 @@ func New(fs FS, cfg Config, log *slog.Logger) *Store {
 	}
 }
 
-// Close removes everything. Recordings that are still in use keep nothing any more.
+// Close removes everything. Recordings that are still in use keep nothing any more. Only the
+// first call counts.
 func (s *Store) Close() error {
 	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
 	s.closed = true
 	var all []*file
 	for r := range s.recordings {
