@@ -71,6 +71,11 @@ func TestNothingElseAnswersWithoutAKey(t *testing.T) {
 		"/infohash/":         "playback",
 		"/url/":              "playback",
 		"/torrent/":          "playback",
+
+		"/ace/r/{infohash}/{session}":        "playback, as an engine",
+		"GET /ace/stat/{infohash}/{session}": "playback",
+		"GET /ace/cmd/{infohash}/{session}":  "playback",
+		"GET /webui/api/service":             "playback",
 	}
 	for _, r := range s.routes(prometheus.NewRegistry()) {
 		if r.access == byItself {

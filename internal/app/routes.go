@@ -48,7 +48,7 @@ var compatAccess = map[compat.Access]access{
 // routes is every address that the server answers on. There is no other place
 // for one, so that none is without an access.
 func (s *server) routes(registry *prometheus.Registry) []route {
-	play := s.tellingPlayers(playback.New(s.hub, s.log))
+	play := s.tellingPlayers(s.engine.OrOpen(s.player))
 	segments := playback.NewHLS(s.hub, s.log)
 	all := []route{
 		{"/ace/getstream", forPlayers, play},
@@ -64,7 +64,7 @@ func (s *server) routes(registry *prometheus.Registry) []route {
 			say(w, http.StatusOK, "Acequia is running. Play /ace/getstream?id=<content id> or ?infohash=<infohash>.")
 		})},
 	}
-	for _, r := range slices.Concat(s.orchestrator.Routes(""), s.orchestrator.Routes("/acexy"), compat.AceProxyRoutes(play)) {
+	for _, r := range slices.Concat(s.orchestrator.Routes(""), s.orchestrator.Routes("/acexy"), s.engine.Routes(), compat.AceProxyRoutes(play)) {
 		all = append(all, route{r.Pattern, compatAccess[r.Access], r.Handler})
 	}
 	if s.cfg.Debug.Pprof {

@@ -23,6 +23,7 @@ import (
 	"github.com/acequia-tv/acequia/internal/event"
 	"github.com/acequia-tv/acequia/internal/health"
 	"github.com/acequia-tv/acequia/internal/hls"
+	"github.com/acequia-tv/acequia/internal/playback"
 	"github.com/acequia-tv/acequia/internal/pool"
 	"github.com/acequia-tv/acequia/internal/provider"
 	"github.com/acequia-tv/acequia/internal/provider/native"
@@ -59,6 +60,8 @@ type server struct {
 	api          *api.API
 	pool         *reconcile.Pool
 	hub          *stream.Hub
+	player       *playback.Handler
+	engine       *compat.Engine
 	orchestrator *compat.Orchestrator
 	handler      http.Handler
 	provider     io.Closer        // nil where the engines are somebody else's
@@ -104,6 +107,8 @@ func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 	streams := streamConfig(cfg.Playback)
 	streams.Knowledge, streams.Timeshift = s.store.Names(), s.shift
 	s.hub = stream.NewHub(streams, poolEngines{s.pool, max(1, cfg.Pool.Wait)}, log, watch.observe)
+	s.player = playback.New(s.hub, log)
+	s.engine = compat.NewEngine(s.hub, s.player, inv.Build.Version)
 	s.orchestrator = compat.NewOrchestrator(s.pool, s.hub, compat.Limits{Min: cfg.Pool.Min, Max: cfg.Pool.Max}, log)
 	registry.MustRegister(poolCollector{s.pool}, hubCollector{s.hub})
 	s.settings.apply = s.applySettings
@@ -221,6 +226,7 @@ func (s *server) runThen(ctx context.Context, ready func()) error {
 		part{"history", func(ctx context.Context) error { return keepEvents(ctx, s.events, s.store, s.boot) }},
 		part{"pool", s.pool.Run},
 		part{"reports", s.orchestrator.Run},
+		part{"sessions", s.engine.Run},
 		part{"http", serveHTTP(s.listener, s.handler, s.log)},
 		part{"live", s.api.Board().Run},
 		part{"streams", s.hub.Run},

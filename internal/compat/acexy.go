@@ -17,13 +17,13 @@ type Streams interface {
 
 // acexyStatus is acexy's answer to /ace/status: the number of streams, or with
 // a content the number of its viewers. acexy leaves stream_id an empty object;
-// here it says which content was asked for
+// here it says which content was asked for. Its stat_url is left out: it would
+// lead players to an engine that they have no business with
 // (https://github.com/Javinator9889/acexy, acexy.go, type AcexyStatus).
 type acexyStatus struct {
 	Clients  *int              `json:"clients,omitempty"`
 	Streams  *int              `json:"streams,omitempty"`
 	StreamID map[string]string `json:"stream_id,omitempty"`
-	StatURL  string            `json:"stat_url,omitempty"`
 }
 
 // AcexyStatus answers GET /ace/status as acexy does. It is safe for concurrent
@@ -50,7 +50,7 @@ func AcexyStatus(streams Streams) http.Handler {
 		if want.Kind == content.ContentID {
 			name = "id"
 		}
-		writeJSON(w, acexyStatus{Clients: &n, StreamID: map[string]string{name: want.Value}, StatURL: s.StatURL})
+		writeJSON(w, acexyStatus{Clients: &n, StreamID: map[string]string{name: want.Value}})
 	})
 }
 

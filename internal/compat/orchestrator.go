@@ -193,7 +193,7 @@ func (o *Orchestrator) playing() []streamState {
 		}
 		list = append(list, streamState{
 			ID: s.Content.Value, KeyType: keyType(s.Content), Key: s.Content.Value, ContainerID: s.Engine,
-			StatURL: s.StatURL, IsLive: s.State == stream.StateLive, StartedAt: s.Started.UTC(), Status: statusStarted,
+			IsLive: s.State == stream.StateLive, StartedAt: s.Started.UTC(), Status: statusStarted,
 		})
 	}
 	return append(list, o.reports.all()...)

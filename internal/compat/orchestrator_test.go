@@ -166,7 +166,7 @@ func TestOrchestratorFields(t *testing.T) {
 	t.Parallel()
 	own := streams{{
 		Content: content.Selector{Kind: content.ContentID, Value: channelID}, State: stream.StateLive,
-		Engine: "elsewhere", Started: time.Now(), StatURL: "http://127.0.0.1/ace/stat/x/y",
+		Engine: "elsewhere", Started: time.Now(),
 	}}
 	h := newHouse(t, 2, 3, 0, own)
 	ready := h.await(t, 2)

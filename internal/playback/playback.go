@@ -26,17 +26,21 @@ type Hub interface {
 	Join(ctx context.Context, want content.Selector, who stream.Client) (*stream.Viewer, error)
 }
 
-// New returns the handler of /ace/getstream. It is safe for concurrent use.
-func New(hub Hub, log *slog.Logger) http.Handler {
-	return &handler{hub: hub, log: log}
+// New returns the handler of /ace/getstream.
+func New(hub Hub, log *slog.Logger) *Handler {
+	return &Handler{handler{hub: hub, log: log}}
 }
 
+// Handler plays what a request names. It is safe for concurrent use.
+type Handler struct{ handler }
+
+// handler is what all that play have in common.
 type handler struct {
 	hub Hub
 	log *slog.Logger
 }
 
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !admit(w, r) {
 		return
 	}
@@ -60,17 +64,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.play(w, r, want, back)
 }
 
-// play answers a GET: headers go out with the first bytes, so that until then
-// a failure is still a status. A file has ranges, and no live to be behind of: there back
-// means nothing.
-func (h *handler) play(w http.ResponseWriter, r *http.Request, want content.Selector, back time.Duration) {
-	ctx := r.Context()
-	viewer, err := h.hub.Join(ctx, want, client(r, stream.FormTS))
+// play answers a GET.
+func (h *Handler) play(w http.ResponseWriter, r *http.Request, want content.Selector, back time.Duration) {
+	viewer, err := h.hub.Join(r.Context(), want, Client(r))
 	if err != nil {
 		h.fail(w, r, want, err)
 		return
 	}
 	defer viewer.Leave()
+	h.Serve(w, r, want, viewer, back)
+}
+
+// Serve answers a GET of a viewer that has joined, and leaves that to the
+// caller in the end. Headers go out with the first bytes, so that until then a
+// failure is still a status. A file has ranges, and no live to be behind of:
+// there back means nothing.
+func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, want content.Selector, viewer *stream.Viewer, back time.Duration) {
+	ctx := r.Context()
 	if !viewer.Live() {
 		h.serveFile(w, r, want, viewer)
 		return
@@ -78,7 +88,8 @@ func (h *handler) play(w http.ResponseWriter, r *http.Request, want content.Sele
 	setLiveHeaders(w.Header(), want)
 	sink := newLiveResponse(w, r)
 	sink.begin = func() { setServerTiming(w.Header(), viewer.Waited()) }
-	if err = seekBack(r, w.Header(), viewer, back); err == nil {
+	err := seekBack(r, w.Header(), viewer, back)
+	if err == nil {
 		err = viewer.Relay(ctx, sink)
 	}
 	h.log.Debug("viewer done", "content", want, "addr", r.RemoteAddr, "err", err)
@@ -89,7 +100,9 @@ func (h *handler) play(w http.ResponseWriter, r *http.Request, want content.Sele
 	}
 }
 
-// client tells who asks.
+// Client tells who asks for a stream.
+func Client(r *http.Request) stream.Client { return client(r, stream.FormTS) }
+
 func client(r *http.Request, form stream.Form) stream.Client {
 	agent := r.UserAgent()
 	return stream.Client{

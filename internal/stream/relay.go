@@ -292,7 +292,7 @@ func (s *Stream) switched(c *conn, seamless bool, gap time.Duration) {
 		Gap: gap, Seamless: seamless,
 	}
 	s.mu.Lock()
-	s.engine = change.To
+	s.engine, s.vitals = change.To, nil
 	s.changes++
 	s.unsure = 0
 	s.switches = append(s.switches, change)

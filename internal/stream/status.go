@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/acequia-tv/acequia/internal/content"
+	"github.com/acequia-tv/acequia/internal/engine"
 )
 
 // Status is what a stream is doing, at one moment.
@@ -16,14 +17,20 @@ type Status struct {
 	Engine   string // id of the engine that plays; "" while none does
 	Started  time.Time
 	Start    Start    // how the start went, or goes
-	StatURL  string   // the engine's statistics of the session; "" while there is none
 	Switches int      // of engine, since the start
 	Changes  []Switch // the last of these, oldest first; at most 8
 	Mark     *Mark    // what is known to be wrong with the content; nil for nothing
 	Received int64    // bytes from engines, of live content
 	Buffered int      // bytes in memory
+	Vitals   *Vitals  // what the engine said last of its session; nil while it has not
 	Kept     Kept
 	Viewers  []ViewerStatus
+}
+
+// Vitals are the statistics of the session that plays.
+type Vitals struct {
+	engine.Stat
+	At time.Time // when the engine was asked
 }
 
 // Kept is what time shift has of a stream on disk. It is zero where it is off.
@@ -107,6 +114,7 @@ func (s *Stream) status() Status {
 		st.Received, st.Buffered = s.ring.End(), s.ring.Size()
 	}
 	now := time.Now()
+	st.Vitals = s.vitals
 	st.Kept = s.keptStatus()
 	for v := range s.viewers {
 		vs := ViewerStatus{ID: v.id, Client: v.client, Since: v.since, Wait: time.Duration(v.first.Load()), Form: s.form(v), Sent: v.sent.sum(), Rate: v.sent.rate(now), Skips: v.skips.Load()}

@@ -61,6 +61,7 @@ type Stream struct {
 	tape      *tape          // of that ring
 	file      *file          // set with StateFile
 	packager  *packager      // while somebody watches segments, or the stream is kept on disk
+	vitals    *Vitals        // what the engine said last; replaced, never changed
 	changes   int            // of engine, since the start
 	switches  []Switch       // the last of them, oldest first
 	moved     []time.Time    // tries of other engines, for reasons that may be the content's own, oldest first
@@ -215,7 +216,7 @@ func (s *Stream) decide(state State, c *conn) {
 func (s *Stream) setEngine(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.engine = id
+	s.engine, s.vitals = id, nil
 }
 
 // start opens the content within the start timeout. It returns nil and no

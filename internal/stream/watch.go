@@ -82,13 +82,26 @@ func (w *watch) ask(ctx context.Context, lost <-chan struct{}) {
 		if ctx.Err() != nil {
 			return
 		}
+		now := time.Now()
 		w.mu.Lock()
-		complain := w.vitals.tell(st, err, time.Now())
+		complain := w.vitals.tell(st, err, now)
 		w.mu.Unlock()
+		if err == nil && st.Status != "" {
+			w.stream.setVitals(w.conn, &Vitals{st, now})
+		}
 		if complain {
 			w.stream.log.Warn("the engine plays, and does not answer", "engine", w.conn.slot.EngineID, "err", err)
 			w.conn.slot.Report(fmt.Errorf("statistics of a session that plays: %w", err))
 		}
+	}
+}
+
+// setVitals notes what the engine of c says, while it is the one that plays.
+func (s *Stream) setVitals(c *conn, v *Vitals) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.engine == c.slot.EngineID {
+		s.vitals = v
 	}
 }
 
