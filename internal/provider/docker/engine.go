@@ -27,9 +27,10 @@ func (h *host) list(ctx context.Context) ([]provider.Engine, error) {
 		return h.seen, fmt.Errorf("docker host %s: %s", h.name, explain(err, h.config.Image))
 	}
 	engines := make([]provider.Engine, 0, len(found))
-	ended := make(map[string]bool)
+	ended, exist := make(map[string]bool), make(map[string]bool)
 	for _, c := range found {
 		e := h.engineOf(c)
+		exist[c.ID] = true
 		if e.State == provider.Failed {
 			ended[c.ID] = true
 			e.Reason = h.endOf(ctx, c)
@@ -41,6 +42,11 @@ func (h *host) list(ctx context.Context) ([]provider.Engine, error) {
 	for id := range h.ends {
 		if !ended[id] {
 			delete(h.ends, id)
+		}
+	}
+	for id := range h.starved {
+		if !exist[id] {
+			delete(h.starved, id)
 		}
 	}
 	h.mu.Unlock()
@@ -143,10 +149,15 @@ func (h *host) endOf(ctx context.Context, c container.Summary) string {
 	if err != nil || found.Container.State == nil {
 		return "its container has ended"
 	}
-	end = endText(found.Container, h.lastWords(ctx, c.ID))
+	lastWords := h.lastWords(ctx, c.ID)
 	h.mu.Lock()
+	defer h.mu.Unlock()
+	// Another process of the container may have been what was ended.
+	if h.starved[c.ID] && found.Container.State.ExitCode == 137 {
+		found.Container.State.OOMKilled = true
+	}
+	end = endText(found.Container, lastWords)
 	h.ends[c.ID] = end
-	h.mu.Unlock()
 	return end
 }
 

@@ -80,6 +80,10 @@ func (h *host) happened(ctx context.Context, m events.Message) {
 	id := m.Actor.Attributes[labelEngine]
 	switch m.Action {
 	case events.ActionOOM:
+		h.mu.Lock()
+		h.starved[m.Actor.ID] = true
+		delete(h.ends, m.Actor.ID)
+		h.mu.Unlock()
 		h.tell(slog.LevelWarn, EventOutOfMemory, "The kernel ended a process of engine "+id+" for lack of memory: docker.memory is its limit.", "engine", id)
 	case events.ActionHealthStatusUnhealthy:
 		h.tell(slog.LevelWarn, EventSick, "The image's own health check says that engine "+id+" is unhealthy.", "engine", id)

@@ -40,6 +40,9 @@ type host struct {
 	seen []provider.Engine
 	// ends says how containers ended, by their ids. Guarded by mu.
 	ends map[string]string
+	// starved are the containers that the daemon told an oom event of, which may
+	// come after the end of the container has been looked at. Guarded by mu.
+	starved map[string]bool
 	// taken are host ports that a start is about to use. Guarded by mu.
 	taken map[int]bool
 	// starting are the engines that are being started. Guarded by mu.
@@ -62,7 +65,7 @@ func newHost(h Host, config *Config, wake func()) (*host, error) {
 		name: h.Name, host: h, config: config, client: c, wake: wake,
 		log:     config.Log.With("docker", h.Name),
 		trouble: "the Docker host is being connected to", away: true,
-		ends: make(map[string]string), taken: make(map[int]bool), starting: make(map[string]bool),
+		ends: make(map[string]string), taken: make(map[int]bool), starting: make(map[string]bool), starved: make(map[string]bool),
 	}, nil
 }
 

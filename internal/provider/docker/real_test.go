@@ -384,10 +384,13 @@ func TestEngineOutOfMemory(t *testing.T) {
 		}
 		t.Fatal(err)
 	}
-	e := r.state(t, "engine-1", provider.Failed)
-	if !strings.Contains(e.Reason, "lack of memory") || !strings.Contains(e.Reason, "6 MiB") {
-		t.Errorf("the reason is %q", e.Reason)
-	}
+	// The daemon may tell of the end before it tells why.
+	await(t, r.Provider, func() bool {
+		inventory, err := r.List(t.Context())
+		return err == nil && len(inventory.Engines) == 1 && inventory.Engines[0].State == provider.Failed &&
+			strings.Contains(inventory.Engines[0].Reason, "lack of memory (docker.memory allows 6 MiB)")
+	})
+	r.eventually(t, docker.EventOutOfMemory)
 }
 
 func TestTakenPortIsNotTakenTwice(t *testing.T) {
