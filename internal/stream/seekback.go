@@ -18,8 +18,8 @@ var ErrNotKept = errors.New("no longer kept")
 // behind than memory reaches.
 type shift struct {
 	start ring.Mark
-	rec   *timeshift.Recording // held; nil without time shift
-	in    *timeshift.Reader    // owned by the goroutine of Relay
+	rec   *timeshift.Recording // held until the viewer leaves; nil without time shift
+	in    *timeshift.Reader    // owned by Relay, as what follows; nil while nothing was read
 	buf   []byte               // what was read from disk last
 }
 
@@ -39,12 +39,21 @@ func (v *Viewer) SeekBack(ctx context.Context, back time.Duration) (time.Duratio
 	}
 	sh := &shift{start: start}
 	if rec != nil && rec.Hold() {
-		sh.rec, sh.in = rec, rec.NewReader()
+		sh.rec = rec
 	}
 	if start.Time > r.LiveTime()-behind {
 		sh.start = sh.furthest(r, start, behind)
 	}
-	v.shift = sh
+	s.mu.Lock()
+	_, in := s.viewers[v]
+	if in {
+		v.shift = sh
+	}
+	s.mu.Unlock()
+	if !in { // disconnected meanwhile
+		sh.end()
+		return 0, ErrGone
+	}
 	v.pos.Store(sh.start.Pos)
 	return seconds(r.LiveTime() - sh.start.Time), nil
 }
@@ -87,11 +96,18 @@ func (sh *shift) back(r *ring.Ring) int64 {
 	return r.LiveTime() - sh.start.Time
 }
 
-// end lets go of what was kept for the viewer.
+// end lets go of what was kept for the viewer. Relay may still be reading: it is told then that its
+// place is gone.
 func (sh *shift) end() {
 	if sh != nil && sh.rec != nil {
-		sh.in.Close()
 		sh.rec.Release()
+	}
+}
+
+// close gives up the file that Relay had open.
+func (sh *shift) close() {
+	if sh != nil && sh.in != nil {
+		sh.in.Close()
 	}
 }
 
@@ -116,8 +132,8 @@ func (v *Viewer) read(dst [][]byte, r *ring.Ring, pos int64) (bufs [][]byte, n i
 	default:
 	}
 	sh := v.shift
-	if sh.buf == nil {
-		sh.buf = make([]byte, writeSize)
+	if sh.in == nil {
+		sh.in, sh.buf = sh.rec.NewReader(), make([]byte, writeSize)
 	}
 	n, err = sh.in.Read(sh.buf, pos)
 	switch {

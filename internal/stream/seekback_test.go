@@ -384,3 +384,42 @@ func (f *faulty) Open(name string) (timeshift.File, error) {
 func (f *faulty) Remove(name string) error { return f.root.Remove(name) }
 
 func (f *faulty) Space() (free, size int64, err error) { return 1 << 40, 1 << 40, nil }
+
+// A person disconnects viewers that read from the disk, and stops the stream: they end at once, and
+// nothing is kept for them.
+func TestSeekBackDisconnected(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 1, shifting(t, 10*time.Minute, 1<<30), enginetest.Config{})
+		go r.watch(byID, newScreen(channelIH), time.Hour)
+		time.Sleep(3 * time.Minute)
+		ended := make(chan error)
+		for range 2 {
+			go func() {
+				s := newScreen(channelIH)
+				s.rate = 252_500
+				_, err := r.watchBack(byID, s, 2*time.Minute, time.Hour)
+				ended <- err
+			}()
+			time.Sleep(10 * time.Second)
+		}
+		late := r.hub.Snapshot()[0].Viewers
+		if !r.hub.Disconnect(late[len(late)-1].ID, "test") {
+			t.Fatal("no such viewer")
+		}
+		began := time.Now()
+		if err := <-ended; CodeOf(err) != CodeStopped {
+			t.Error(err)
+		}
+		if !r.hub.Stop(byID, "test") {
+			t.Fatal("no such stream")
+		}
+		if err := <-ended; CodeOf(err) != CodeStopped {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("they went on for %v", took)
+		}
+		r.checkNothingLeft()
+	})
+}

@@ -71,7 +71,7 @@ type Viewer struct {
 	pos   atomic.Int64 // ring position reached
 	skips atomic.Int64
 
-	shift *shift // nil unless SeekBack was called; set before all else but Leave
+	shift *shift // nil unless SeekBack was called; set under the stream's mu, before all else but Leave
 }
 
 // Live tells whether the content is relayed live, or is finite and has ranges.
@@ -92,7 +92,10 @@ func (v *Viewer) Disconnected() bool { return v.ctx.Err() != nil }
 func (v *Viewer) Leave() {
 	v.left.Do(func() {
 		v.stream.leave(v)
-		v.shift.end()
+		v.stream.mu.Lock()
+		sh := v.shift
+		v.stream.mu.Unlock()
+		sh.end()
 		v.stream.hub.emit(Event{Kind: EventLeft, Stream: v.stream, Viewer: v.id})
 	})
 }
@@ -106,6 +109,7 @@ func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 	r := v.stream.ring
 	ctx, release := v.bind(ctx, sink)
 	defer release()
+	defer v.shift.close()
 	start, err := v.begin(ctx, r)
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ type Reader struct {
 	in   File  // nil while there is none
 }
 
-// NewReader returns a reader of r, which must be held for as long as it is used.
+// NewReader returns a reader of r. When r is removed it is told that its place is gone.
 func (r *Recording) NewReader() *Reader { return &Reader{rec: r} }
 
 // Read fills p with the bytes from pos on, as far as they are in one file. At the end of
