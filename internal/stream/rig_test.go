@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -256,7 +257,7 @@ type screen struct {
 	stop     func(n int64) bool // whether to leave after n bytes
 	tee      func(p []byte)     // gets what the viewer gets, if set
 	got      int64
-	deadline time.Time
+	deadline atomic.Pointer[time.Time] // set by who disconnects it, too
 	leave    context.CancelCauseFunc
 }
 
@@ -288,7 +289,7 @@ func (s *screen) Write(p []byte) (int, error) {
 	}
 	if s.rate > 0 {
 		takes := time.Duration(len(p)) * time.Second / time.Duration(s.rate)
-		if left := time.Until(s.deadline); takes > left {
+		if left := time.Until(*s.deadline.Load()); takes > left {
 			time.Sleep(left)
 			return 0, os.ErrDeadlineExceeded
 		}
@@ -304,7 +305,7 @@ func (s *screen) Write(p []byte) (int, error) {
 }
 
 func (s *screen) Flush() error                       { return nil }
-func (s *screen) SetWriteDeadline(t time.Time) error { s.deadline = t; return nil }
+func (s *screen) SetWriteDeadline(t time.Time) error { s.deadline.Store(&t); return nil }
 
 // watch joins and relays until the screen has seen for, or an error comes
 // first.

@@ -97,7 +97,7 @@ func (k *keeper) follow() error {
 		case errors.Is(err, ring.ErrBehind):
 			return errSlowDisk
 		case err != nil:
-			return nil
+			return nil //nolint:nilerr // the stream ended, and all of it is kept
 		case n == 0:
 			k.pause(k.pos+int64(batch)-1, keepEvery)
 			continue

@@ -98,7 +98,8 @@ func (d *disk) Space() (free, size int64, err error) {
 	if err := syscall.Fstatfs(int(d.dir.Fd()), &st); err != nil {
 		return 0, 0, err
 	}
-	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil
+	block := int64(st.Bsize) //nolint:unconvert // its type is not the same on every system
+	return int64(st.Bavail) * block, int64(st.Blocks) * block, nil
 }
 
 // Close gives the directory to who wants it next.

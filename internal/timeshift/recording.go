@@ -291,7 +291,7 @@ func (r *Recording) Kept() (length time.Duration, size int64) {
 	for _, f := range r.files {
 		size += f.size
 	}
-	first, ok := r.first(0)
+	first, ok := r.first()
 	if !ok {
 		return 0, size
 	}
@@ -305,7 +305,7 @@ func (r *Recording) Kept() (length time.Duration, size int64) {
 func (r *Recording) Join(behind int64) (m Mark, ok bool) {
 	r.store.mu.Lock()
 	defer r.store.mu.Unlock()
-	oldest, ok := r.first(0)
+	oldest, ok := r.first()
 	if !ok {
 		return Mark{}, false
 	}
@@ -336,7 +336,7 @@ func margin(length int64) int64 { return min(ticks(slack), length/4) }
 func (r *Recording) After() (m Mark, ok bool) {
 	r.store.mu.Lock()
 	defer r.store.mu.Unlock()
-	oldest, ok := r.first(0)
+	oldest, ok := r.first()
 	if !ok {
 		return Mark{}, false
 	}
@@ -368,12 +368,11 @@ func (r *Recording) At(pos int64) (m Mark, ok bool) {
 	return Mark{}, false
 }
 
-// first returns the first mark of the files from the i-th on. The caller holds the store's
-// mu.
-func (r *Recording) first(i int) (m Mark, ok bool) {
-	for ; i < len(r.files); i++ {
-		if len(r.files[i].marks) > 0 {
-			return r.files[i].marks[0], true
+// first returns the first mark. The caller holds the store's mu.
+func (r *Recording) first() (m Mark, ok bool) {
+	for _, f := range r.files {
+		if len(f.marks) > 0 {
+			return f.marks[0], true
 		}
 	}
 	return Mark{}, false

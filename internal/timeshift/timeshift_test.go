@@ -162,7 +162,7 @@ func checkRecording(t *rapid.T, r *Recording, cfg Config) {
 	if m.Pos < from || m.Pos >= to || string(m.Preface) != "tables" || !m.Date.Equal(start.Add(time.Duration(m.Time/second)*time.Second)) {
 		t.Fatalf("joins at %+v, kept are %d to %d", m, from, to)
 	}
-	oldest, _ := r.first(0)
+	oldest, _ := r.first()
 	want := r.live - min(behind*second, ticks(cfg.Keep))
 	if r.cut {
 		want = max(want, oldest.Time+margin(r.live-oldest.Time))
