@@ -85,14 +85,9 @@ func newObserver(registry prometheus.Registerer, events *event.Log, log *slog.Lo
 	return o
 }
 
-// observe is told what happens to streams.
-func (o *observer) observe(e stream.Event) {
-	if e.Kind == stream.EventRefused {
-		o.refused.WithLabelValues(string(stream.CodeOf(e.Err))).Inc()
-		return
-	}
-	name := e.Stream.Name()
-	attrs := map[string]string{"stream": name}
+// attributes are what the event log is told of e beside a sentence.
+func attributes(e stream.Event) map[string]string {
+	attrs := map[string]string{"stream": e.Stream.Name()}
 	if e.Engine != "" {
 		attrs["engine"] = e.Engine
 	}
@@ -107,6 +102,16 @@ func (o *observer) observe(e stream.Event) {
 			attrs["lost"] = tries
 		}
 	}
+	return attrs
+}
+
+// observe is told what happens to streams.
+func (o *observer) observe(e stream.Event) {
+	if e.Kind == stream.EventRefused {
+		o.refused.WithLabelValues(string(stream.CodeOf(e.Err))).Inc()
+		return
+	}
+	name, attrs := e.Stream.Name(), attributes(e)
 	o.keepPlays(e)
 	var message string
 	switch e.Kind {
