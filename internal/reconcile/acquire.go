@@ -112,17 +112,18 @@ func (p *Pool) enqueue(w *waiter) (waits bool) {
 		return false
 	}
 	// Whoever waits already cannot use what is free now, or would have it.
-	if p.serve(time.Now(), w) {
+	now := time.Now()
+	if p.serve(now, p.observed(now), w) {
 		return false
 	}
 	p.waiters = append(p.waiters, w)
 	return true
 }
 
-// serve gives the waiter a slot, or its refusal when that is final. p.mu is
-// held.
-func (p *Pool) serve(now time.Time, w *waiter) bool {
-	id, why := pool.Pick(p.observed(now), p.config.Policy, w.want())
+// serve gives the waiter a slot, or its refusal when that is final. observed is
+// the pool as it is. p.mu is held.
+func (p *Pool) serve(now time.Time, observed pool.Observed, w *waiter) bool {
+	id, why := pool.Pick(observed, p.config.Policy, w.want())
 	switch {
 	case why == pool.Fits:
 		w.done <- result{slot: p.claim(now, p.members[id], w.request)}
@@ -157,13 +158,20 @@ func (p *Pool) claim(now time.Time, m *member, r Request) *Slot {
 // dispatch serves those who wait, after anything that may have made room.
 // p.mu is held.
 func (p *Pool) dispatch(now time.Time) {
+	if len(p.waiters) == 0 {
+		return
+	}
+	observed := p.observed(now)
 	stuck := false // a request that any engine would suit found none
 	p.waiters = slices.DeleteFunc(p.waiters, func(w *waiter) bool {
 		plain := !w.request.Official && len(w.request.Exclude) == 0 && w.request.Only == ""
 		if plain && stuck {
 			return false
 		}
-		served := p.serve(now, w)
+		served := p.serve(now, observed, w)
+		if served {
+			observed = p.observed(now)
+		}
 		stuck = stuck || plain && !served
 		return served
 	})

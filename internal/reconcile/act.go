@@ -33,8 +33,8 @@ func (p *Pool) settledOps() []*op {
 	return settled
 }
 
-// begin takes an action of a plan. p.mu is held, and has been since the plan
-// was made, so nothing can have changed in between.
+// begin takes an action of a plan, whose engine is as the plan saw it. p.mu is
+// held.
 func (p *Pool) begin(ctx context.Context, now time.Time, a pool.Action) {
 	if p.ops[a.ID] != nil {
 		return

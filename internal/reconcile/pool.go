@@ -177,34 +177,72 @@ func (p *Pool) pass(ctx context.Context) {
 		return
 	}
 
+	now := time.Now()
+	observed, known := p.takeIn(ctx, now, inventory, err, settled)
+	if !known {
+		return // what is known stays true until something better is known
+	}
+	// Requests for slots do not wait for this.
+	wanted := pool.Size(observed, p.config.Policy).Engines
+	peaks := p.peaks.Note(now, wanted, p.config.Policy.IdleTTL)
+	observed.Peak = peaks.Most()
+	plan := pool.Plan(observed, p.config.Policy)
+
 	p.mu.Lock()
 	defer p.unlock()
-	now := time.Now()
+	p.peaks = peaks
+	p.carryOut(ctx, now, plan.Actions, observed)
+}
+
+// takeIn takes in what the provider has, serves those who wait, and returns the
+// input of a plan; known is false where the provider failed.
+func (p *Pool) takeIn(ctx context.Context, now time.Time, inventory provider.Inventory, err error, settled []*op) (observed pool.Observed, known bool) {
+	p.mu.Lock()
+	defer p.unlock()
 	p.noteList(now, err)
 	if err != nil {
-		return // what is known stays true until something better is known
+		return pool.Observed{}, false
 	}
 	p.observe(ctx, now, inventory, settled)
 	p.noteStable(now)
 	p.dispatch(now)
 	p.known = true
-	p.peaks = p.peaks.Note(now, pool.Size(p.everything(now), p.config.Policy).Engines, p.config.Policy.IdleTTL)
-	for _, a := range p.plan(now).Actions {
+	return p.everything(now), true
+}
+
+// carryOut begins the actions of a plan that was made for observed, while p.mu
+// was free. What is about an engine that is not as it was is left to the next
+// plan, and so is all where people wish something else. p.mu is held.
+func (p *Pool) carryOut(ctx context.Context, now time.Time, actions []pool.Action, observed pool.Observed) {
+	planned := make(map[string]pool.Engine, len(actions))
+	for _, e := range observed.Engines {
+		planned[e.ID] = e
+	}
+	if p.wished() != observed.Wishes {
+		p.kick()
+		return
+	}
+	for _, a := range actions {
+		if m := p.members[a.ID]; m != nil && m.view() != planned[a.ID] {
+			p.kick()
+			continue
+		}
 		p.begin(ctx, now, a)
 	}
 }
 
-// plan returns what is to be done. p.mu is held.
-func (p *Pool) plan(now time.Time) pool.Decision {
-	return pool.Plan(p.everything(now), p.config.Policy)
+// wished returns what people ask for now. p.mu is held.
+func (p *Pool) wished() pool.Wishes {
+	w := p.wishes
+	w.Starts = len(p.asked)
+	return w
 }
 
-// everything returns the input of a plan. What it returns is valid until p.mu,
-// which is held, is released.
+// everything returns the input of a plan, which is the caller's. p.mu is held.
 func (p *Pool) everything(now time.Time) pool.Observed {
 	observed := p.observed(now)
-	observed.Wishes = p.wishes
-	observed.Wishes.Starts = len(p.asked)
+	observed.Engines = slices.Clone(observed.Engines)
+	observed.Wishes = p.wished()
 	for _, w := range p.waiters {
 		observed.Waiting = append(observed.Waiting, w.want())
 	}

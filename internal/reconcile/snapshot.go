@@ -80,19 +80,26 @@ func (s Snapshot) Ready() bool {
 
 // Snapshot returns the pool as it is now.
 func (p *Pool) Snapshot() Snapshot {
+	s, observed := p.snapshot()
+	s.Target = pool.Size(observed, p.config.Policy)
+	slices.SortFunc(s.Engines, func(a, b EngineStatus) int { return cmp.Compare(a.ID, b.ID) })
+	return s
+}
+
+// snapshot returns the pool as it is, the engines in any order, without what
+// there is to work out: that is observed.
+func (p *Pool) snapshot() (s Snapshot, observed pool.Observed) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Snapshot{
+	s = Snapshot{
 		Time:     time.Now(),
 		Engines:  make([]EngineStatus, 0, len(p.members)),
 		Waiting:  len(p.waiters),
 		Unready:  p.unready,
 		Counters: p.counters.clone(),
 	}
-	s.Target = pool.Size(p.everything(s.Time), p.config.Policy)
-	s.Wishes = p.wishes
+	s.Wishes = p.wished()
 	s.Quarantined = p.config.Quarantine.List(p.quarantine, s.Time)
-	s.Wishes.Starts = len(p.asked)
 	if p.listErr != nil {
 		s.Blind = p.listErr.Error()
 	}
@@ -106,9 +113,17 @@ func (p *Pool) Snapshot() Snapshot {
 			Wear: m.wear, Cause: m.leave.Cause,
 		})
 	}
-	slices.SortFunc(s.Engines, func(a, b EngineStatus) int { return cmp.Compare(a.ID, b.ID) })
-	return s
+	return s, p.everything(s.Time)
 }
 
 // Ready says whether at least one engine takes playbacks now.
-func (p *Pool) Ready() bool { return p.Snapshot().Ready() }
+func (p *Pool) Ready() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.members {
+		if phase, _, _ := m.phase(); phase == pool.Ready || phase == pool.Degraded {
+			return true
+		}
+	}
+	return false
+}

@@ -268,6 +268,8 @@ func (o *op) failure() error {
 // is false while the provider has not listed its engines yet.
 func (p *Pool) Plan() (d pool.Decision, known bool) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.plan(time.Now()), p.known && p.listErr == nil
+	observed := p.everything(time.Now())
+	known = p.known && p.listErr == nil
+	p.mu.Unlock()
+	return pool.Plan(observed, p.config.Policy), known
 }
