@@ -129,11 +129,7 @@ type seen struct {
 // runs where "make browser-test" has installed what it takes.
 func TestHLSInChromium(t *testing.T) {
 	t.Parallel()
-	node, chromium := needs(t, "node"), needs(t, "chromium")
-	dir := filepath.Join("..", "..", "test", "browser")
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "hls.js")); err != nil {
-		t.Skip("make browser-test installs what this takes")
-	}
+	needsBrowser(t)
 	for _, c := range []struct {
 		name, form, settings string
 		breaks               int // discontinuities to come
@@ -151,26 +147,7 @@ func TestHLSInChromium(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 			defer cancel()
-			cmd := exec.CommandContext(ctx, node, "play.mjs", s.base+"/ace/manifest.m3u8?id="+channelID+c.form, chromium, c.settings)
-			cmd.Dir = dir
-			cmd.Stderr = os.Stderr
-			stdin, err := cmd.StdinPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			stdout, err := cmd.StdoutPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			last, killedAt := follow(t, stdout, kill)
-			stdin.Close()
-			io.Copy(io.Discard, stdout)
-			if err := cmd.Wait(); err != nil {
-				t.Errorf("chromium: %v", err)
-			}
+			last, killedAt := browse(ctx, t, s.base+"/ace/manifest.m3u8?id="+channelID+c.form, c.settings, kill)
 			if last.Time-killedAt < 15 || last.Width != 128 || last.Height != 96 {
 				t.Errorf("%dx%d, at %gs, killed at %gs", last.Width, last.Height, last.Time, killedAt)
 			}
@@ -180,12 +157,52 @@ func TestHLSInChromium(t *testing.T) {
 			if low := c.form != ""; low != (last.Parts > 0) || low && last.Latency > 8 {
 				t.Errorf("%d parts, %gs behind live", last.Parts, last.Latency)
 			}
-			for _, e := range last.Errors {
-				t.Errorf("hls.js: %+v", e)
-			}
-			t.Logf("%+v", last)
 		})
 	}
+}
+
+// browserDir has the page that plays.
+var browserDir = filepath.Join("..", "..", "test", "browser")
+
+// needsBrowser skips a test where browse has nothing to work with.
+func needsBrowser(t *testing.T) {
+	t.Helper()
+	needs(t, "node")
+	needs(t, "chromium")
+	if _, err := os.Stat(filepath.Join(browserDir, "node_modules", "hls.js")); err != nil {
+		t.Skip("make browser-test installs what this takes")
+	}
+}
+
+// browse plays an address with hls.js in Chromium for some seconds (see follow), and returns what
+// the page tells in the end, and the time at which kill was called.
+func browse(ctx context.Context, t *testing.T, url, settings string, kill func()) (last seen, killedAt float64) {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, needs(t, "node"), "play.mjs", url, needs(t, "chromium"), settings)
+	cmd.Dir = browserDir
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	last, killedAt = follow(t, stdout, kill)
+	stdin.Close()
+	io.Copy(io.Discard, stdout)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("chromium: %v", err)
+	}
+	for _, e := range last.Errors {
+		t.Errorf("hls.js: %+v", e)
+	}
+	t.Logf("%+v", last)
+	return last, killedAt
 }
 
 // follow reads what the page tells: once it plays, kill is called, and then it is

@@ -82,11 +82,11 @@ func TestLate(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		r, m := &lateRig{rig: newRig(t, testConfig)}, newMux()
-		for range 20 {
+		for range 12 {
 			m.group(75)
 			r.advance(m.take(), 3*time.Second)
 		}
-		for range rapid.IntRange(5, 30).Draw(t, "groups") {
+		for range rapid.IntRange(5, 20).Draw(t, "groups") {
 			if rapid.IntRange(0, 4).Draw(t, "join") == 0 {
 				r.join(rapid.Int64Range(0, int64(len(r.stream))).Draw(t, "pos"))
 			}
@@ -107,7 +107,7 @@ func TestLate(t *testing.T) {
 		}
 		r.seg.Close()
 		r.check()
-		for range 60 { // they see it to its end
+		for range 40 { // they see it to its end
 			r.now = r.now.Add(3 * time.Second)
 			for _, c := range r.clients {
 				r.look(c)
