@@ -17,6 +17,11 @@ type grammar struct {
 	Serve       serveCommand       `cmd:"" help:"Play content to players, from a pool of engines."`
 	Engine      engineCommand      `cmd:"" help:"Run one engine: a native one, or an official one that is watched."`
 	Demo        demoCommand        `cmd:"" help:"Show it all on this machine: seed a clip, serve it, print the URL."`
+	Engines     enginesCommand     `cmd:"" help:"See the engines of a running server, and act on them."`
+	Streams     streamsCommand     `cmd:"" help:"See the streams and viewers of a running server, and act on them."`
+	Pool        poolCommand        `cmd:"" help:"See and steer the pool of a running server."`
+	Events      eventsCommand      `cmd:"" help:"Tell what happened on a running server."`
+	Auth        authCommand        `cmd:"" help:"Passwords and keys."`
 	Config      configCommand      `cmd:"" help:"Show, check and explain the settings."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running server whether it is ready; for container health checks."`
 	Version     versionCommand     `cmd:"" help:"Show which build this is."`

@@ -22,6 +22,10 @@ const dataKey = "data"
 // no file can name itself.
 const fileVariable = envPrefix + "CONFIG"
 
+// clientVariables are for the commands that talk to a server. They are no keys
+// either, and a server beside them does not mind.
+var clientVariables = []string{envPrefix + "URL", envPrefix + "KEY", envPrefix + "KEY_FILE"}
+
 // maxSecret bounds the file of one secret.
 const maxSecret = 64 << 10
 
@@ -244,7 +248,7 @@ func (l *loader) environment() []assignment {
 	var found []assignment
 	for _, pair := range l.src.Environ {
 		variable, text, _ := strings.Cut(pair, "=")
-		if !strings.HasPrefix(variable, envPrefix) || variable == fileVariable || text == "" {
+		if !strings.HasPrefix(variable, envPrefix) || variable == fileVariable || text == "" || slices.Contains(clientVariables, variable) {
 			continue
 		}
 		origin := Origin{Layer: Environment, Name: variable}
