@@ -56,7 +56,11 @@ func (a *API) backup(ctx context.Context, _ *none) (*huma.StreamResponse, error)
 		return nil, a.failed(err)
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		defer backup.Close()
+		defer func() {
+			if err := backup.Close(); err != nil {
+				a.Log.Warn("the copy of the database is not deleted", "err", err)
+			}
+		}()
 		_, w := humago.Unwrap(hc)
 		if info, err := backup.Stat(); err == nil {
 			hc.SetHeader("Content-Length", strconv.FormatInt(info.Size(), 10))

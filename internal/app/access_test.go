@@ -24,7 +24,9 @@ const (
 // keyed are settings with a key for each purpose.
 func keyed(more ...config.Setting) []config.Setting {
 	return append([]config.Setting{
-		{Name: "auth.admin_key", Text: adminKey}, {Name: "auth.read_key", Text: readKey}, {Name: "auth.playback_key", Text: playKey},
+		{Name: "auth.admin_key", Text: adminKey},
+		{Name: "auth.read_key", Text: readKey},
+		{Name: "auth.playback_key", Text: playKey},
 		{Name: "debug.pprof", Text: "true"},
 	}, more...)
 }

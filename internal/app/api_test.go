@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/acequia-tv/acequia/client"
 	"github.com/acequia-tv/acequia/internal/auth"
@@ -160,8 +161,8 @@ func TestSettingsAreChangedAndKept(t *testing.T) {
 		t.Fatalf("before: %d", w.Code)
 	}
 	var changed client.SettingsChanged
-	w := request(t, s, adminKey, http.MethodPatch, "/settings", `{"changes":{"auth.playback":"key","pool.max":"9"}}`, &changed)
-	if w.Code != http.StatusOK || len(changed.Applied) != 1 || changed.Applied[0] != "auth.playback" || len(changed.Restart) != 1 {
+	w := request(t, s, adminKey, http.MethodPatch, "/settings", `{"changes":{"auth.playback":"key","pool.max":"9","playback.linger":"9s"}}`, &changed)
+	if w.Code != http.StatusOK || len(changed.Applied) != 2 || changed.Applied[0] != "auth.playback" || len(changed.Restart) != 1 {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	if w := ask(s.handler, http.MethodHead, target, fromLAN, ""); w.Code != http.StatusUnauthorized {
@@ -178,8 +179,15 @@ func TestSettingsAreChangedAndKept(t *testing.T) {
 		t.Fatalf("%s is not listed", key)
 		return client.Setting{}
 	}
-	if got := find(s, "pool.max"); *got.Value != "9" || !got.Pending || got.Origin != "stored" {
+	if got := find(s, "playback.linger"); *got.Value != "9s" || !got.Pending || got.Origin != "stored" {
 		t.Errorf("%+v", got)
+	}
+	var pool client.Pool
+	if request(t, s, readKey, http.MethodGet, "/pool", "", &pool); pool.Max != 9 {
+		t.Errorf("%+v", pool)
+	}
+	if w := request(t, s, adminKey, http.MethodPut, "/pool/scale", `{"engines":9}`, nil); w.Code != http.StatusOK {
+		t.Errorf("the pool does not know its new limit: %d %s", w.Code, w.Body)
 	}
 	if got := find(s, "auth.playback"); *got.Value != "key" || got.Pending {
 		t.Errorf("%+v", got)
@@ -195,7 +203,7 @@ func TestSettingsAreChangedAndKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := serve(t, inv, false)
-	if got := find(again, "pool.max"); *got.Value != "9" || got.Pending || again.cfg.Pool.Max != 9 {
+	if got := find(again, "playback.linger"); *got.Value != "9s" || got.Pending || again.cfg.Playback.Linger != 9*time.Second {
 		t.Errorf("after a restart: %+v", got)
 	}
 	request(t, again, adminKey, http.MethodPatch, "/settings", `{"changes":{"auth.playback":null}}`, &changed)

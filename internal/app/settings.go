@@ -180,5 +180,6 @@ func (s *server) applySettings(cfg config.Config) error {
 		return err
 	}
 	s.guard.SetPolicy(policy)
+	s.pool.Limit(cfg.Pool.Min, cfg.Pool.Max)
 	return nil
 }

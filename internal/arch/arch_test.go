@@ -179,6 +179,22 @@ func TestImportsPointDown(t *testing.T) {
 	}
 }
 
+// Package client is for programs of others: it needs nothing of ours, and no
+// library.
+func TestClientStandsAlone(t *testing.T) {
+	t.Parallel()
+	for _, s := range sources(t) {
+		if s.test || !strings.HasPrefix(s.path, "client/") {
+			continue
+		}
+		for _, imp := range s.imports() {
+			if strings.Contains(strings.SplitN(imp, "/", 2)[0], ".") {
+				t.Errorf("%s imports %s: who uses the client would get it too", s.path, imp)
+			}
+		}
+	}
+}
+
 func TestPlanesDoNotMeet(t *testing.T) {
 	t.Parallel()
 	in := func(plane, pkg string) bool {

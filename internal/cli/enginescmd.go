@@ -79,9 +79,17 @@ func (s *enginesShow) Run(ctx context.Context, c *call) error {
 		return s.show(c.process.Stdout, e, func() *table {
 			t := &table{}
 			for _, row := range [][2]string{
-				{"engine", e.ID}, {"url", e.URL}, {"kind", e.Kind}, {"version", e.Version}, {"state", e.State + " for " + ago(e.Since)},
-				{"reason", e.Reason}, {"last error", e.LastError}, {"slots", fmt.Sprintf("%d of %d taken", e.Used, e.Slots)},
-				{"streams", strings.Join(e.Streams, " ")}, {"memory", sizeOf(stats.Memory)}, {"cache", sizeOf(stats.Cache)},
+				{"engine", e.ID},
+				{"url", e.URL},
+				{"kind", e.Kind},
+				{"version", e.Version},
+				{"state", e.State + " for " + ago(e.Since)},
+				{"reason", e.Reason},
+				{"last error", e.LastError},
+				{"slots", fmt.Sprintf("%d of %d taken", e.Used, e.Slots)},
+				{"streams", strings.Join(e.Streams, " ")},
+				{"memory", sizeOf(stats.Memory)},
+				{"cache", sizeOf(stats.Cache)},
 				{"processor", fmt.Sprintf("%.0f s", stats.CPUSeconds)},
 			} {
 				t.add(row[0], row[1])

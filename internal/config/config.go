@@ -95,8 +95,8 @@ type Debug struct {
 // Pool says how many engines there are and where they come from.
 type Pool struct {
 	Provider         string        `yaml:"provider" default:"auto" enum:"auto,native,static,docker" doc:"Where engines come from: native starts child processes of this program, docker starts containers as docker.* says, static uses the engines of static.engines; auto is static where static.engines is set, docker where docker.image is set, else native: containers need an image that is not on every machine, and a socket that is as good as root, so nobody gets them unasked."`
-	Min              int           `yaml:"min" default:"2" min:"0" max:"1000" doc:"Engines kept ready with nobody watching."`
-	Max              int           `yaml:"max" default:"6" min:"1" max:"1000" doc:"Most engines at any time."`
+	Min              int           `yaml:"min" default:"2" min:"0" max:"1000" reload:"true" doc:"Engines kept ready with nobody watching."`
+	Max              int           `yaml:"max" default:"6" min:"1" max:"1000" reload:"true" doc:"Most engines at any time."`
 	StreamsPerEngine int           `yaml:"streams_per_engine" default:"2" min:"1" max:"1000" doc:"Most streams on one engine at a time."`
 	OpensPerEngine   int           `yaml:"opens_per_engine" default:"2" min:"1" max:"1000" doc:"Most contents being opened on one engine at a time. Engines have been seen to hang when many are."`
 	Spare            int           `yaml:"spare" default:"0" min:"0" max:"1000" doc:"Streams for which there is always room on a ready engine, beyond those that play. Engines are started beforehand to keep it so."`

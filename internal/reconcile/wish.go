@@ -142,11 +142,23 @@ func (p *Pool) setPaused(paused bool, kind, message string) {
 // Scale holds the pool at n engines, whatever the demand; never above
 // [pool.Policy.Max]. What plays is not stopped. Auto ends it.
 func (p *Pool) Scale(n int) error {
-	if n < 0 || n > p.config.Policy.Max {
-		return fmt.Errorf("scale to %d engines: the pool takes 0 to %d", n, p.config.Policy.Max)
+	p.mu.Lock()
+	most := p.config.Policy.Max
+	p.mu.Unlock()
+	if n < 0 || n > most {
+		return fmt.Errorf("scale to %d engines: the pool takes 0 to %d", n, most)
 	}
 	p.setScale(true, n, strconv.Itoa(n), fmt.Sprintf("The pool is held at %d engines.", n))
 	return nil
+}
+
+// Limit changes [pool.Policy.Min] and [pool.Policy.Max]. What plays is not
+// stopped: engines beyond the new bound go when they are idle.
+func (p *Pool) Limit(least, most int) {
+	p.mu.Lock()
+	defer p.unlock()
+	p.config.Policy.Min, p.config.Policy.Max = least, max(least, most)
+	p.kick()
 }
 
 // Auto lets the demand say again how many engines there are.
