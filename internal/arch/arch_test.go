@@ -28,9 +28,9 @@ var layers = []struct {
 	pure     bool     // the standard library only, no clock, no randomness
 }{
 	{name: "leaves and decisions", pure: true, packages: []string{
-		"content", "mpegts", "ring", "event", "backoff", "health", "pool", "message", "lines", "player", "provider/docker/profile",
+		"content", "mpegts", "ring", "event", "backoff", "health", "pool", "message", "lines", "player", "provider/docker/profile", "native/bencode",
 	}},
-	{name: "formats", pure: true, packages: []string{"hls"}},
+	{name: "formats", pure: true, within: true, packages: []string{"hls", "native/live/channel", "native/live/unit", "native/live/wire"}},
 	{name: "settings", packages: []string{"config"}},
 	{name: "protocols", packages: []string{"native/disco"}},
 	{name: "ports", packages: []string{"engine", "provider", "telemetry", "native/vod"}},
