@@ -45,6 +45,7 @@ type Deps struct {
 	Pool     Pool
 	Engines  Engines
 	Sizer    Sizer
+	Leases   Leases
 	Streams  Streams
 	Ender    Ender
 	Mover    Mover
@@ -104,6 +105,7 @@ func New(deps Deps) *API {
 	a.preflightRoutes()
 	a.engineRoutes()
 	a.poolRoutes()
+	a.leaseRoutes()
 	a.eventRoutes()
 	a.liveRoutes()
 	a.historyRoutes()

@@ -11,6 +11,7 @@ import (
 	"github.com/acequia-tv/acequia/internal/auth"
 	"github.com/acequia-tv/acequia/internal/event"
 	"github.com/acequia-tv/acequia/internal/message"
+	"github.com/acequia-tv/acequia/internal/reconcile"
 	"github.com/acequia-tv/acequia/internal/telemetry"
 )
 
@@ -96,6 +97,12 @@ func TestEveryCodeHasASentence(t *testing.T) {
 	codes := []string{
 		codeInvalid, codeBadJSON, codeNoRoute, codeMethod, codeTooLarge, codeMediaType, codeTimeout, codeInternal,
 		codeStore, codeDiskFull, codeNotFound, codePassword, codeUnsupported, codeConflict, codeLocked,
+	}
+	for _, reason := range []reconcile.Reason{
+		reconcile.ReasonNoEngines, reconcile.ReasonFull, reconcile.ReasonBusy, reconcile.ReasonNoOfficial,
+		reconcile.ReasonAllTried, reconcile.ReasonQuarantine, reconcile.ReasonClosed,
+	} {
+		codes = append(codes, slotCode(reason))
 	}
 	for reason := range deniedStatus {
 		codes = append(codes, string(reason))

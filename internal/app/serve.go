@@ -23,6 +23,7 @@ import (
 	"github.com/acequia-tv/acequia/internal/event"
 	"github.com/acequia-tv/acequia/internal/health"
 	"github.com/acequia-tv/acequia/internal/hls"
+	"github.com/acequia-tv/acequia/internal/lease"
 	"github.com/acequia-tv/acequia/internal/playback"
 	"github.com/acequia-tv/acequia/internal/pool"
 	"github.com/acequia-tv/acequia/internal/provider"
@@ -59,6 +60,7 @@ type server struct {
 	guard        *auth.Guard
 	api          *api.API
 	pool         *reconcile.Pool
+	leases       *lease.Table
 	hub          *stream.Hub
 	player       *playback.Handler
 	engine       *compat.Engine
@@ -102,6 +104,7 @@ func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 		Events: s.events, Log: log, Policy: poolPolicy(cfg.Pool), InspectEvery: cfg.Pool.Inspect,
 		Quarantine: health.QuarantinePolicy{Deaths: cfg.Pool.QuarantineAfter, For: cfg.Pool.Quarantine},
 	})
+	s.leases = lease.New(lease.Config{Pool: s.pool, TTL: cfg.Pool.LeaseTTL, Events: s.events})
 	watch := newObserver(registry, s.events, log)
 	watch.keep = s.store.KeepPlay
 	streams := streamConfig(cfg.Playback)
@@ -113,7 +116,7 @@ func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 	registry.MustRegister(poolCollector{s.pool}, hubCollector{s.hub})
 	s.settings.apply = s.applySettings
 	s.api = api.New(api.Deps{
-		Guard: s.guard, Vault: s.store, Pool: s.pool, Engines: s.pool, Sizer: s.pool,
+		Guard: s.guard, Vault: s.store, Pool: s.pool, Engines: s.pool, Sizer: s.pool, Leases: s.leases,
 		Streams: s.hub, Ender: s.hub, Mover: s.hub, Joiner: s.hub,
 		Events: s.events, History: s.store, Database: s.store, Settings: s.settings,
 		Meter: optional[provider.Inspector](engines), Logs: optional[provider.LogReader](engines),
@@ -225,6 +228,7 @@ func (s *server) runThen(ctx context.Context, ready func()) error {
 		part{"store", s.store.Run},
 		part{"history", func(ctx context.Context) error { return keepEvents(ctx, s.events, s.store, s.boot) }},
 		part{"pool", s.pool.Run},
+		part{"leases", s.leases.Run},
 		part{"reports", s.orchestrator.Run},
 		part{"sessions", s.engine.Run},
 		part{"http", serveHTTP(s.listener, s.handler, s.log)},

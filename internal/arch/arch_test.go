@@ -37,7 +37,7 @@ var layers = []struct {
 	{name: "contracts", packages: []string{"engine/enginetest", "provider/providertest", "native/vod/vodtest", "telemetry/telemetrytest", "hls/hlstest", "provider/docker/dockertest"}},
 	{name: "machinery", within: true, packages: []string{
 		"upstream", "stream", "timeshift", "reconcile", "provider/...", "native", "native/...", "demo", "official", "privilege",
-		"auth", "store",
+		"auth", "store", "lease",
 	}},
 	{name: "surfaces", within: true, packages: []string{"playback", "compat", "native/api", "cli", "api", "live"}},
 	{name: "composition", packages: []string{"app"}},
@@ -47,7 +47,7 @@ var layers = []struct {
 // composition root passes something that has it.
 var planes = map[string][]string{
 	"data":    {"ring", "mpegts", "hls", "upstream", "stream", "timeshift", "playback"},
-	"control": {"pool", "health", "reconcile", "provider/...", "provider"},
+	"control": {"pool", "health", "reconcile", "provider/...", "provider", "lease"},
 }
 
 // vendors may be imported by their adapter alone.

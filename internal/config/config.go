@@ -113,6 +113,7 @@ type Pool struct {
 	MaxCache         Size          `yaml:"max_cache" default:"8GiB" doc:"An unused engine whose cache is this large has it cleared, or is replaced. 0 lets caches grow."`
 	Inspect          time.Duration `yaml:"inspect" default:"30s" min:"1s" max:"1h" doc:"How often engines are looked at for their network, cache, memory and leftovers."`
 	Quarantine       time.Duration `yaml:"quarantine" default:"10m" min:"0s" max:"24h" doc:"How long content is kept away from engines after pool.quarantine_after of them died while it was playing."`
+	LeaseTTL         time.Duration `yaml:"lease_ttl" default:"15s" min:"3s" max:"10m" doc:"How long a slot stays with another process (acequia proxy) that borrowed it and has not been heard of. It is heard of every third of that."`
 	QuarantineAfter  int           `yaml:"quarantine_after" default:"3" min:"0" max:"1000" doc:"How many engines must have died with the same content playing. 0 keeps nothing away."`
 }
 

@@ -550,6 +550,6 @@ func defaultPool() Pool {
 		Wait: 10 * time.Second, StartTimeout: time.Minute, IdleTTL: 5 * time.Minute, Cooldown: time.Minute,
 		DrainTimeout: 5 * time.Minute, UnhealthyTTL: 15 * time.Second, DegradedTTL: time.Minute,
 		MaxAge: 24 * time.Hour, MaxCache: 8 * GiB, Inspect: 30 * time.Second,
-		Quarantine: 10 * time.Minute, QuarantineAfter: 3,
+		Quarantine: 10 * time.Minute, QuarantineAfter: 3, LeaseTTL: 15 * time.Second,
 	}
 }

@@ -24,6 +24,14 @@ const (
 	APIUnsupported  Key = "api.unsupported"
 	APIConflict     Key = "api.conflict"
 	APILocked       Key = "api.setting_locked"
+
+	APISlotNoEngines  Key = "api.slot_no_engines"
+	APISlotFull       Key = "api.slot_full"
+	APISlotBusy       Key = "api.slot_busy"
+	APISlotNoOfficial Key = "api.slot_no_official"
+	APISlotAllTried   Key = "api.slot_all_excluded"
+	APISlotQuarantine Key = "api.slot_quarantined"
+	APISlotClosed     Key = "api.slot_closed"
 )
 
 var apiCatalogue = map[Key]texts{
@@ -114,5 +122,33 @@ var apiCatalogue = map[Key]texts{
 	APIConflict: {
 		"That cannot be done now.",
 		"Eso no se puede hacer ahora.",
+	},
+	APISlotNoEngines: {
+		"No engine is ready for this.",
+		"Ningún motor está listo para esto.",
+	},
+	APISlotFull: {
+		"All slots of all engines are in use.",
+		"Todas las plazas de todos los motores están ocupadas.",
+	},
+	APISlotBusy: {
+		"The engines are busy opening other contents.",
+		"Los motores están ocupados abriendo otros contenidos.",
+	},
+	APISlotNoOfficial: {
+		"Only an official engine plays this, and there is none.",
+		"Esto solo lo reproduce un motor oficial, y no hay ninguno.",
+	},
+	APISlotAllTried: {
+		"There is no engine that was not tried already.",
+		"No queda ningún motor sin probar.",
+	},
+	APISlotQuarantine: {
+		"Engines died while this content was playing: it is kept away from the others for a while.",
+		"Varios motores han caído mientras se reproducía este contenido: se mantiene lejos de los demás durante un tiempo.",
+	},
+	APISlotClosed: {
+		"The server is shutting down.",
+		"El servidor se está apagando.",
 	},
 }
