@@ -261,9 +261,17 @@ func TestStreamsThroughTheAPI(t *testing.T) {
 	}
 	var rest bytes.Buffer
 	_, _ = rest.ReadFrom(res.Body) // it ends, one way or another
-	var page client.EventPage
-	request(t, s, readKey, http.MethodGet, "/events?type=stream.&limit=1", "", &page)
-	if len(page.Events) != 1 || page.Next == "" || !strings.HasPrefix(page.Events[0].Type, "stream.") {
+	var page, older client.EventPage
+	request(t, s, readKey, http.MethodGet, "/events?limit=1", "", &page)
+	if len(page.Events) != 1 || page.Next != page.Events[0].ID {
+		t.Fatalf("%+v", page)
+	}
+	request(t, s, readKey, http.MethodGet, "/events?limit=1&before="+page.Next, "", &older)
+	if len(older.Events) != 1 || older.Events[0].ID == page.Next {
+		t.Errorf("%+v", older)
+	}
+	request(t, s, readKey, http.MethodGet, "/events?type=stream.", "", &page)
+	if len(page.Events) == 0 || !strings.HasPrefix(page.Events[0].Type, "stream.") || page.Next != "" {
 		t.Errorf("%+v", page)
 	}
 	flushed, cancelFlush := context.WithTimeout(t.Context(), patience)

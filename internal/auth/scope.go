@@ -1,7 +1,5 @@
 package auth
 
-import "fmt"
-
 // Scope is what somebody may do. Each includes those before it.
 type Scope string
 
@@ -29,11 +27,3 @@ func (s Scope) rank() int {
 
 // Covers tells whether who has s may do what needs the other.
 func (s Scope) Covers(needed Scope) bool { return s.rank() >= needed.rank() }
-
-// ParseScope reads the name of a scope that a key can be given.
-func ParseScope(text string) (Scope, error) {
-	if s := Scope(text); s.rank() > 0 {
-		return s, nil
-	}
-	return Nobody, fmt.Errorf("%q is not one of %v", text, Scopes)
-}

@@ -90,9 +90,11 @@ func (s *enginesShow) Run(ctx context.Context, c *call) error {
 				{"streams", strings.Join(e.Streams, " ")},
 				{"memory", sizeOf(stats.Memory)},
 				{"cache", sizeOf(stats.Cache)},
-				{"processor", fmt.Sprintf("%.0f s", stats.CPUSeconds)},
 			} {
 				t.add(row[0], row[1])
+			}
+			if !stats.Time.IsZero() {
+				t.add("processor", fmt.Sprintf("%.0f s", stats.CPUSeconds))
 			}
 			return t
 		})

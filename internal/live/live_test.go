@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -177,9 +178,11 @@ func TestReaderSeesWhatIs(t *testing.T) {
 		b := board(w, events)
 		stop := running(b)
 		time.Sleep(time.Hour)
+		w.mu.Lock()
 		if w.looks != 0 {
 			t.Errorf("%d looks for nobody", w.looks)
 		}
+		w.mu.Unlock()
 		next, end := pipe(t, b, Reader{})
 		v := &view{}
 		for range 3 {
@@ -235,9 +238,9 @@ func TestReaderThatMayNotIsSentAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := board(&world{rows: map[string]any{}}, event.NewLog(10))
 		defer running(b)()
-		allowed := true
+		var forbidden atomic.Bool
 		next, end := pipe(t, b, Reader{Allowed: func() error {
-			if !allowed {
+			if forbidden.Load() {
 				return errors.New("logged out")
 			}
 			return nil
@@ -247,7 +250,7 @@ func TestReaderThatMayNotIsSentAway(t *testing.T) {
 		for range 4 { // the last of these is a ping of silence
 			next(v)
 		}
-		allowed = false
+		forbidden.Store(true)
 		if next(v) {
 			t.Errorf("goes on with %v", v.kinds)
 		}
