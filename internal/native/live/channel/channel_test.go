@@ -19,6 +19,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/acequia-tv/acequia/internal/content"
+	"github.com/acequia-tv/acequia/internal/mpegts"
 	"github.com/acequia-tv/acequia/internal/native/bencode"
 )
 
@@ -123,7 +124,7 @@ func infos() *rapid.Generator[Info] {
 		return Info{
 			Name:       rapid.StringN(1, 30, MaxName).Draw(t, "name"),
 			Key:        PublicKey(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "key")),
-			Unit:       packetSize * rapid.IntRange(1, 87).Draw(t, "packets"),
+			Unit:       mpegts.PacketSize * rapid.IntRange(1, 87).Draw(t, "packets"),
 			Substreams: rapid.IntRange(1, MaxSubstreams).Draw(t, "substreams"),
 			Private:    rapid.Bool().Draw(t, "private"),
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"github.com/acequia-tv/acequia/internal/mpegts"
 	"github.com/acequia-tv/acequia/internal/native/bencode"
 )
 
@@ -14,7 +15,6 @@ const (
 	MaxUnit       = 16356 // bytes: 87 packets, the most that a block of 16 KiB holds
 	MaxSubstreams = 32    // so that a set of them is 32 bits
 
-	packetSize  = 188
 	pieceLength = 16384
 	version     = 1
 	media       = "mpegts"
@@ -34,7 +34,7 @@ func (i Info) check() error {
 	switch {
 	case i.Name == "" || len(i.Name) > MaxName || !utf8.ValidString(i.Name):
 		return fmt.Errorf("%w: a name has 1 to %d bytes of UTF-8", ErrFormat, MaxName)
-	case i.Unit < packetSize || i.Unit > MaxUnit || i.Unit%packetSize != 0:
+	case i.Unit < mpegts.PacketSize || i.Unit > MaxUnit || i.Unit%mpegts.PacketSize != 0:
 		return fmt.Errorf("%w: a unit of %d bytes", ErrFormat, i.Unit)
 	case i.Substreams < 1 || i.Substreams > MaxSubstreams:
 		return fmt.Errorf("%w: %d substreams", ErrFormat, i.Substreams)

@@ -17,7 +17,7 @@ var (
 	ErrSkewed = errors.New("unit of another time")
 )
 
-// MaxWindow bounds the memory of a gate: 136 bytes for each unit.
+// MaxWindow bounds the memory of a gate: at most 136 bytes for each unit.
 const MaxWindow = 4096
 
 // Gate decides which units of a channel are new and true. It remembers the

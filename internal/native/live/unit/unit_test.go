@@ -305,8 +305,8 @@ func TestGateProperty(t *testing.T) {
 
 func TestCost(t *testing.T) {
 	t.Parallel()
-	if got := unsafe.Sizeof(Proof{}); got != 136 {
-		t.Errorf("a gate takes %d bytes for each unit, and says 136", got)
+	if got := unsafe.Sizeof(Proof{}); got > 136 {
+		t.Errorf("a gate takes %d bytes for each unit, and says at most 136", got)
 	}
 	if Overhead != 96 || MaxPayload%mpegts.PacketSize != 0 || MaxPayload/mpegts.PacketSize != 87 {
 		t.Errorf("overhead %d, payload %d", Overhead, MaxPayload)
