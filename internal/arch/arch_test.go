@@ -28,13 +28,13 @@ var layers = []struct {
 	pure     bool     // the standard library only, no clock, no randomness
 }{
 	{name: "leaves and decisions", pure: true, packages: []string{
-		"content", "mpegts", "ring", "event", "backoff", "health", "pool", "message", "lines", "player", "provider/docker/profile", "native/bencode",
+		"content", "mpegts", "ring", "event", "backoff", "health", "pool", "message", "lines", "player", "provider/docker/profile", "native/bencode", "native/live/swarm",
 	}},
 	{name: "formats", pure: true, within: true, packages: []string{"hls", "native/live/channel", "native/live/unit", "native/live/wire"}},
 	{name: "settings", packages: []string{"config"}},
 	{name: "protocols", packages: []string{"native/disco"}},
 	{name: "ports", packages: []string{"engine", "provider", "telemetry", "native/vod"}},
-	{name: "contracts", packages: []string{"engine/enginetest", "provider/providertest", "native/vod/vodtest", "telemetry/telemetrytest", "hls/hlstest", "provider/docker/dockertest"}},
+	{name: "contracts", packages: []string{"engine/enginetest", "provider/providertest", "native/vod/vodtest", "telemetry/telemetrytest", "hls/hlstest", "provider/docker/dockertest", "native/live/swarm/swarmtest"}},
 	{name: "machinery", within: true, packages: []string{
 		"upstream", "stream", "timeshift", "reconcile", "provider/...", "native", "native/...", "demo", "official", "privilege",
 		"auth", "store", "lease",

@@ -104,7 +104,12 @@ func (n *Node) makeRoom(newcomer *neighbor) bool {
 			worst = nb
 		}
 	}
-	if worst == nil || newcomer.role == Viewer && worst.upload >= newcomer.upload && n.grants() <= n.up.kids {
+	if worst == nil {
+		return false
+	}
+	// Who takes no connections has few to turn to; who does has others.
+	needy := n.cfg.Role == Support && worst.Reachable && !newcomer.Reachable
+	if newcomer.role == Viewer && worst.upload >= newcomer.upload && n.grants() <= n.up.kids && !needy {
 		return false
 	}
 	n.drop(worst, Full)

@@ -55,14 +55,19 @@ func (n *Node) dueOf(seq Seq) time.Duration {
 
 // hook begins at a unit that neighbours say one may begin at. Two of them must
 // have got so far, or the source or a support node: one alone may lie. It also
-// begins anew after a standstill, if the stream went on meanwhile.
+// begins anew when the stream has gone on too far without this node.
 func (n *Node) hook() {
 	p := &n.play
-	if p.hooked && n.now-p.progress < stuck {
+	w, ok := n.quorum()
+	if !ok {
 		return
 	}
-	w, ok := n.quorum()
-	if !ok || p.hooked && w.Hi <= n.win.top+Seq(n.pace) {
+	n.frontier = max(n.frontier, w.Hi)
+	behind := Seq(n.pace * hopeless.Seconds())
+	if n.now-p.progress >= stuck {
+		behind = Seq(n.pace)
+	}
+	if p.hooked && w.Hi <= n.win.top+behind {
 		return
 	}
 	if p.hooked {

@@ -34,6 +34,7 @@ const (
 	quiet         = 1500 * time.Millisecond
 	hookBack      = time.Second // how far behind the newest unit a viewer begins
 	stuck         = 5 * time.Second
+	hopeless      = 4 * time.Second // a viewer this far behind begins anew
 	learnEvery    = 2 * time.Second
 	ahead         = 2 * time.Second // announcements may be ahead of the newest unit held
 	maxSubstreams = 32
@@ -77,6 +78,7 @@ type Node struct {
 	stats   Stats
 
 	win       window
+	frontier  Seq         // the newest unit that can be believed in
 	links     []*neighbor // in the order in which they joined: iteration is deterministic
 	neighbors map[Peer]*neighbor
 
@@ -425,7 +427,7 @@ func (n *Node) heard(nb *neighbor, h Have) {
 	first := !nb.announced
 	nb.announced = true
 	for seq := range h.All() {
-		if n.win.top != 0 && (seq > n.win.top+n.headroom() || seq < n.win.lo()) || seq == 0 || seq >= maxSeq {
+		if n.win.top != 0 && (seq > max(n.win.top, n.frontier)+n.headroom() || seq < n.win.lo()) || seq == 0 || seq >= maxSeq {
 			n.stats.Ignored++
 			continue
 		}

@@ -23,7 +23,6 @@ type run struct {
 	source   *machine
 	made     []time.Duration // of unit i+1
 	keys     []bool
-	report   Report
 	second   map[int]int // bytes the source sent in each second
 	down     bool
 	lastID   swarm.Peer
