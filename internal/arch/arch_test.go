@@ -39,7 +39,7 @@ var layers = []struct {
 		"upstream", "stream", "timeshift", "reconcile", "provider/...", "native", "native/...", "demo", "official", "privilege",
 		"auth", "store", "lease",
 	}},
-	{name: "surfaces", within: true, packages: []string{"playback", "compat", "native/api", "cli", "api", "live"}},
+	{name: "surfaces", within: true, packages: []string{"playback", "playback/playbacktest", "compat", "native/api", "cli", "api", "live"}},
 	{name: "composition", packages: []string{"app"}},
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/acequia-tv/acequia/internal/engine/enginetest"
+	"github.com/acequia-tv/acequia/internal/playback/playbacktest"
 )
 
 const (
@@ -37,7 +38,7 @@ func TestAnEngineFailsUnderFiftyViewers(t *testing.T) {
 		{name: "eof", fail: fault(enginetest.Fault{Kind: enginetest.EOFAfter, After: 1}), mend: (*engine).clear},
 		{name: "stall", fail: fault(enginetest.Fault{Kind: enginetest.Stall}), mend: (*engine).clear},
 		{name: "no peers", fail: fault(enginetest.Fault{Kind: enginetest.NoPeers}), mend: (*engine).clear},
-		{name: "starvation", fail: fault(enginetest.Fault{Kind: enginetest.Trickle, Rate: rate / 4}), mend: (*engine).clear},
+		{name: "starvation", fail: fault(enginetest.Fault{Kind: enginetest.Trickle, Rate: playbacktest.Rate / 4}), mend: (*engine).clear},
 		{name: "garbage", fail: fault(enginetest.Fault{Kind: enginetest.Garbage}), mend: (*engine).clear},
 		{name: "API hangs", fail: fault(enginetest.Fault{Kind: enginetest.APIHang}), mend: (*engine).clear},
 		{name: "all hangs", fail: fault(enginetest.Fault{Kind: enginetest.VersionHang}), mend: (*engine).clear},
@@ -45,16 +46,16 @@ func TestAnEngineFailsUnderFiftyViewers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			h := open(t, 2)
-			everybody := gather(t, h.base, 0, viewers)
-			everybody.goOn(t, time.Second)
+			everybody := playbacktest.Gather(t, h.base, 0, viewers)
+			everybody.GoOn(t, time.Second)
 			busy, _ := h.players()
 			if len(busy) != 1 {
 				t.Fatalf("%d engines play one content", len(busy))
 			}
-			everybody.measure()
+			everybody.Measure()
 			tt.fail(busy[0])
-			everybody.goOn(t, 7*time.Second)
-			gap := everybody.check(t)
+			everybody.GoOn(t, 7*time.Second)
+			gap := everybody.Check(t)
 			t.Logf("longest time without media: %v", gap.Round(time.Millisecond))
 			if gap > stall+slack {
 				t.Errorf("viewers were without media for %v", gap)
@@ -65,9 +66,9 @@ func TestAnEngineFailsUnderFiftyViewers(t *testing.T) {
 					t.Errorf("an engine had more than one session or reader of a content: %+v", c)
 				}
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), playbacktest.Patience)
 			defer cancel()
-			if err := until(ctx, "one engine plays", func() bool { busy, _ := h.players(); return len(busy) == 1 }); err != nil {
+			if err := playbacktest.Until(ctx, "one engine plays", func() bool { busy, _ := h.players(); return len(busy) == 1 }); err != nil {
 				t.Error(err)
 			}
 		})
@@ -91,23 +92,23 @@ func TestEveryEngineFailsForTenSeconds(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			h := open(t, 2)
-			everybody := gather(t, h.base, 0, viewers)
-			everybody.goOn(t, time.Second)
+			everybody := playbacktest.Gather(t, h.base, 0, viewers)
+			everybody.GoOn(t, time.Second)
 			for _, e := range h.engines {
 				tt.fail(e)
 			}
-			if err := rest(t.Context(), outage); err != nil {
+			if err := playbacktest.Rest(t.Context(), outage); err != nil {
 				t.Fatal(err)
 			}
 			for _, e := range h.engines {
 				tt.mend(e)
 			}
-			everybody.measure()
-			everybody.goOn(t, 5*time.Second)
+			everybody.Measure()
+			everybody.GoOn(t, 5*time.Second)
 			for i, v := range everybody {
-				r, _ := v.seen()
-				if r.Repeats+r.Corrupt > 0 || r.Gaps > r.CleanGaps || !v.alive() {
-					t.Errorf("viewer %d: there %v, %+v", i, v.alive(), r)
+				r, _ := v.Seen()
+				if r.Repeats+r.Corrupt > 0 || r.Gaps > r.CleanGaps || !v.Alive() {
+					t.Errorf("viewer %d: there %v, %+v", i, v.Alive(), r)
 				}
 			}
 		})
@@ -119,15 +120,15 @@ func TestEveryEngineFailsForTenSeconds(t *testing.T) {
 func TestSlowViewersHarmNobody(t *testing.T) {
 	t.Parallel()
 	h := open(t, 1, "--playback.buffer", "2MiB", "--playback.write_timeout", "5s")
-	everybody := gather(t, h.base, 0, viewers-2)
-	everybody.goOn(t, 5*time.Second)
-	alone := everybody.check(t)
-	everybody.measure()
-	slow, stuck := watch(t.Context(), h.base, 0, rate/10), watch(t.Context(), h.base, 0, -1)
-	t.Cleanup(slow.leave)
-	t.Cleanup(stuck.leave)
-	everybody.goOn(t, 15*time.Second)
-	together := everybody.check(t)
+	everybody := playbacktest.Gather(t, h.base, 0, viewers-2)
+	everybody.GoOn(t, 5*time.Second)
+	alone := everybody.Check(t)
+	everybody.Measure()
+	slow, stuck := playbacktest.Watch(t.Context(), h.base, 0, playbacktest.Rate/10), playbacktest.Watch(t.Context(), h.base, 0, -1)
+	t.Cleanup(slow.Leave)
+	t.Cleanup(stuck.Leave)
+	everybody.GoOn(t, 15*time.Second)
+	together := everybody.Check(t)
 	t.Logf("longest time without media: %v without the slow ones, %v with them", alone.Round(time.Millisecond), together.Round(time.Millisecond))
 	if together > alone+slack {
 		t.Errorf("48 viewers were without media for %v because of two slow ones", together)

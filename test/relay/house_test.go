@@ -2,7 +2,6 @@ package relay
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,11 +15,8 @@ import (
 	"time"
 
 	"github.com/acequia-tv/acequia/internal/engine/enginetest"
+	"github.com/acequia-tv/acequia/internal/playback/playbacktest"
 )
-
-// patience bounds every wait: for what should happen in seconds, on a machine
-// that is busy with other tests.
-const patience = time.Minute
 
 // engine is a fake engine that runs as a process. Its methods may be called
 // from any goroutine, but one at a time wins.
@@ -162,7 +158,7 @@ func open(t *testing.T, engines int, flags ...string) *house {
 	select {
 	case address := <-ready:
 		h.base = "http://" + address
-	case <-time.After(patience):
+	case <-time.After(playbacktest.Patience):
 		t.Fatal("acequia is not ready to play")
 	}
 	return h
@@ -185,7 +181,7 @@ func (h *house) follow(log io.Reader, ready chan<- string) {
 // fault.
 func (h *house) close() {
 	_ = h.cmd.Process.Signal(os.Interrupt) // fails where it has ended
-	hung := time.AfterFunc(patience, func() {
+	hung := time.AfterFunc(playbacktest.Patience, func() {
 		h.t.Error("acequia does not end")
 		_ = h.cmd.Process.Kill()
 	})
@@ -207,18 +203,4 @@ func (h *house) players() (busy, idle []*engine) {
 		}
 	}
 	return busy, idle
-}
-
-// until waits for a condition, which is looked at every 20 ms.
-func until(ctx context.Context, what string, condition func() bool) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !condition() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", what, ctx.Err())
-		}
-	}
-	return nil
 }

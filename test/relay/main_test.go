@@ -19,6 +19,7 @@ import (
 	"github.com/acequia-tv/acequia/internal/app"
 	"github.com/acequia-tv/acequia/internal/cli"
 	"github.com/acequia-tv/acequia/internal/engine/enginetest"
+	"github.com/acequia-tv/acequia/internal/playback/playbacktest"
 )
 
 // TestMain lets the test binary be the programs of the tests: acequia serve,
@@ -42,12 +43,9 @@ func TestMain(m *testing.M) {
 
 // The live contents of every engine.
 const (
-	rate       = 125_000 // bytes per second of each
 	contents   = 8
 	liveBuffer = 10 * time.Second // what an engine has of a content when it starts to play it
 )
-
-func infohash(i int) string { return fmt.Sprintf("%040x", i+1) }
 
 // command is what a fake engine is told to do, one per line of its input.
 type command struct {
@@ -58,11 +56,10 @@ type command struct {
 // runEngine serves a fake engine at addr until its input ends. It answers its
 // address, and to each command its counters, in lines of JSON.
 func runEngine(addr string) error {
-	cfg := enginetest.Config{Timing: enginetest.Timing{Burst: liveBuffer, Inactivity: time.Minute}}
-	for i := range contents {
-		cfg.Contents = append(cfg.Contents, enginetest.Content{Infohash: infohash(i), Name: "live", Live: true, Bitrate: rate})
-	}
-	fake := enginetest.New(cfg)
+	fake := enginetest.New(enginetest.Config{
+		Contents: playbacktest.Contents(contents),
+		Timing:   enginetest.Timing{Burst: liveBuffer, Inactivity: time.Minute},
+	})
 	var lc net.ListenConfig
 	l, err := lc.Listen(context.Background(), "tcp", addr)
 	if err != nil {

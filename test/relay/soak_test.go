@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/acequia-tv/acequia/internal/engine/enginetest"
+	"github.com/acequia-tv/acequia/internal/playback/playbacktest"
 )
 
 var (
@@ -88,13 +89,13 @@ func (s *soak) evening(d time.Duration) {
 // zap watches one content after the other.
 func (s *soak) zap(ctx context.Context) {
 	for ctx.Err() == nil {
-		v := watch(s.t.Context(), s.base, s.dice(contents/2), 0)
-		_ = rest(ctx, s.time(500*time.Millisecond, 20*time.Second)) // leaves early in the end
-		there := v.alive()
-		v.leave()
-		r, gap := v.seen()
+		v := playbacktest.Watch(s.t.Context(), s.base, s.dice(contents/2), 0)
+		_ = playbacktest.Rest(ctx, s.time(500*time.Millisecond, 20*time.Second)) // leaves early in the end
+		there := v.Alive()
+		v.Leave()
+		r, gap := v.Seen()
 		if !there {
-			s.t.Errorf("a viewer was let down: %v", v.err)
+			s.t.Errorf("a viewer was let down: %v", v.Err())
 		}
 		if r.Packets > 0 && r.Err() != nil {
 			s.t.Error(r.Err())
@@ -110,14 +111,14 @@ func (s *soak) zap(ctx context.Context) {
 // dawdle watches too slowly, or not at all: such viewers skip, or are sent away.
 func (s *soak) dawdle(ctx context.Context) {
 	for ctx.Err() == nil {
-		pace := rate / 4
+		pace := playbacktest.Rate / 4
 		if s.dice(2) == 0 {
 			pace = -1
 		}
-		v := watch(s.t.Context(), s.base, s.dice(contents/2), pace)
-		_ = rest(ctx, s.time(time.Second, 30*time.Second))
-		v.leave()
-		if r, _ := v.seen(); r.Repeats+r.Corrupt+r.Foreign > 0 || r.Gaps > r.CleanGaps {
+		v := playbacktest.Watch(s.t.Context(), s.base, s.dice(contents/2), pace)
+		_ = playbacktest.Rest(ctx, s.time(time.Second, 30*time.Second))
+		v.Leave()
+		if r, _ := v.Seen(); r.Repeats+r.Corrupt+r.Foreign > 0 || r.Gaps > r.CleanGaps {
 			s.t.Errorf("a slow viewer got what is wrong: %+v", r)
 		}
 	}
@@ -136,10 +137,10 @@ func (s *soak) breakEngines(ctx context.Context) {
 		{fault(enginetest.Fault{Kind: enginetest.HeadersHang}), (*engine).clear},
 		{fault(enginetest.Fault{Kind: enginetest.HTML500}), (*engine).clear},
 	}
-	for rest(ctx, s.time(2*time.Second, 12*time.Second)) == nil {
+	for playbacktest.Rest(ctx, s.time(2*time.Second, 12*time.Second)) == nil {
 		e, f := s.house.engines[s.dice(len(s.house.engines))], faults[s.dice(len(faults))]
 		f.fail(e)
-		_ = rest(ctx, s.time(time.Second, 6*time.Second))
+		_ = playbacktest.Rest(ctx, s.time(time.Second, 6*time.Second))
 		f.mend(e)
 		s.mu.Lock()
 		s.faults++
@@ -166,9 +167,9 @@ type held struct{ goroutines, files, heap int }
 // had for viewers, or for as long as tests wait, and returns what it holds then.
 func (s *soak) quiet() (h held) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.t.Context(), playbacktest.Patience)
 	defer cancel()
-	err := until(ctx, "every session is stopped", func() bool {
+	err := playbacktest.Until(ctx, "every session is stopped", func() bool {
 		for _, e := range s.house.engines {
 			if c := e.counters(); c.Active > 0 || c.Readers > 0 {
 				return false
@@ -182,7 +183,7 @@ func (s *soak) quiet() (h held) {
 	// Connections that nobody uses are kept for a moment by both sides.
 	least := s.held()
 	for range 20 {
-		if rest(ctx, 250*time.Millisecond) != nil {
+		if playbacktest.Rest(ctx, 250*time.Millisecond) != nil {
 			break
 		}
 		now := s.held()
@@ -207,7 +208,7 @@ func (s *soak) held() held {
 // profile finds a number in a profile of acequia.
 func (s *soak) profile(name, pattern string) int {
 	s.t.Helper()
-	res, err := client().Get(s.base + "/debug/pprof/" + name)
+	res, err := playbacktest.Client().Get(s.base + "/debug/pprof/" + name)
 	if err != nil {
 		s.t.Fatal(err)
 	}
