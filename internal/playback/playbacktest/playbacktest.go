@@ -36,6 +36,11 @@ func Contents(n int) []enginetest.Content {
 	return contents
 }
 
+// Address is where a server at base plays a content.
+func Address(base string, content int) string {
+	return base + "/ace/getstream?infohash=" + Infohash(content)
+}
+
 // Viewer is a player that checks what it gets. Its counters may be read from
 // any goroutine.
 type Viewer struct {
@@ -62,7 +67,7 @@ func Watch(ctx context.Context, base string, content, pace int) *Viewer {
 	go func() {
 		defer close(v.ended)
 		defer cancel()
-		err := v.run(ctx, base+"/ace/getstream?infohash="+Infohash(content), pace)
+		err := v.run(ctx, Address(base, content), pace)
 		v.mu.Lock()
 		v.err = err
 		v.mu.Unlock()

@@ -106,20 +106,9 @@ func Image(t testing.TB, c *client.Client) string {
 }
 
 func build(c *client.Client) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), buildTime)
 	defer cancel()
-	dir, err := os.MkdirTemp("", "acequia-image-*")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = os.RemoveAll(dir) }() // in the system's directory for such
-	program := filepath.Join(dir, "acequia")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", program, "github.com/acequia-tv/acequia/cmd/acequia")
-	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	binary, err := os.ReadFile(program)
+	binary, err := compile(ctx, "github.com/acequia-tv/acequia/cmd/acequia")
 	if err != nil {
 		return "", err
 	}
@@ -128,7 +117,52 @@ func build(c *client.Client) (string, error) {
 	if _, err := c.ImageInspect(ctx, name); err == nil {
 		return name, nil
 	}
-	return name, buildImage(ctx, c, name, binary)
+	return name, buildImage(ctx, c, name, dockerfile, binary)
+}
+
+// buildTime bounds the making of an image.
+const buildTime = 8 * time.Minute
+
+// Build gives an image, built from nothing, that name: its entry point is the
+// program of that package. Images of different variants differ. The caller
+// removes it.
+func Build(ctx context.Context, c *client.Client, name, pkg, variant string) error {
+	ctx, cancel := context.WithTimeout(ctx, buildTime)
+	defer cancel()
+	compiled.Lock()
+	defer compiled.Unlock()
+	binary := compiled.programs[pkg]
+	if binary == nil {
+		var err error
+		if binary, err = compile(ctx, pkg); err != nil {
+			return err
+		}
+		compiled.programs[pkg] = binary
+	}
+	return buildImage(ctx, c, name, dockerfile+"LABEL variant="+variant+"\n", binary)
+}
+
+// compiled are the programs that were compiled in this test binary. Guarded by
+// itself.
+var compiled = struct {
+	sync.Mutex
+	programs map[string][]byte // by package
+}{programs: make(map[string][]byte)}
+
+// compile returns the program of a package as a static binary.
+func compile(ctx context.Context, pkg string) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "acequia-image-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // in the system's directory for such
+	program := filepath.Join(dir, "program")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", program, pkg)
+	cmd.Env = append(cmd.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	return os.ReadFile(program)
 }
 
 const dockerfile = `FROM scratch
@@ -136,10 +170,10 @@ COPY --chown=65532:65532 rootfs/ /
 USER 65532:65532
 ENV HOME=/config
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["/acequia"]
+ENTRYPOINT ["/program"]
 `
 
-func buildImage(ctx context.Context, c *client.Client, name string, binary []byte) error {
+func buildImage(ctx context.Context, c *client.Client, name, recipe string, binary []byte) error {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
 	for _, f := range []struct {
@@ -147,8 +181,8 @@ func buildImage(ctx context.Context, c *client.Client, name string, binary []byt
 		mode int64
 		body []byte
 	}{
-		{"Dockerfile", 0o644, []byte(dockerfile)},
-		{"rootfs/acequia", 0o755, binary},
+		{"Dockerfile", 0o644, []byte(recipe)},
+		{"rootfs/program", 0o755, binary},
 		{"rootfs/config/.keep", 0o644, nil},
 		{"rootfs/tmp/.keep", 0o644, nil},
 	} {
