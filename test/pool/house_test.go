@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
@@ -54,7 +55,7 @@ func open(t *testing.T, flags ...string) *house {
 	t.Cleanup(func() {
 		// Before the instance, so that it is done when its containers are gone.
 		_, err := h.daemon.ImageRemove(context.Background(), h.image, client.ImageRemoveOptions{Force: true, PruneChildren: true})
-		if err != nil {
+		if err != nil && !errdefs.IsNotFound(err) {
 			t.Errorf("remove the image of the engines: %v", err)
 		}
 	})
@@ -190,6 +191,12 @@ func (h *house) settles(n int) {
 		pool := get[api.Pool](h, "/pool")
 		return pool.Ready == n && pool.Engines == n && len(h.containers()) == n
 	})
+}
+
+// gone waits until the container of an engine is.
+func (h *house) gone(engine string) {
+	h.t.Helper()
+	h.await(engine+" is gone", func() bool { _, there := h.containers()[engine]; return !there })
 }
 
 // tells waits for an event.

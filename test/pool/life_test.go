@@ -16,7 +16,7 @@ import (
 type life struct {
 	mu             sync.Mutex      // guards what follows
 	exist, running map[string]bool // by the containers' ids
-	made           int
+	started        int
 	most           int // that existed at the same time
 	least          int // that ran at the same time, since watchFloor
 }
@@ -56,12 +56,12 @@ func (l *life) happened(m events.Message) {
 	switch m.Action {
 	case events.ActionCreate:
 		l.exist[m.Actor.ID] = true
-		l.made++
 	case events.ActionDestroy:
 		delete(l.exist, m.Actor.ID)
 		delete(l.running, m.Actor.ID)
 	case events.ActionStart:
 		l.running[m.Actor.ID] = true
+		l.started++
 	case events.ActionDie:
 		delete(l.running, m.Actor.ID)
 	}
@@ -69,12 +69,12 @@ func (l *life) happened(m events.Message) {
 	l.least = min(l.least, len(l.running))
 }
 
-// sum returns how many containers were made so far, and the most that existed
+// sum returns how many containers were started so far, and the most that existed
 // at the same time.
-func (l *life) sum() (made, most int) {
+func (l *life) sum() (started, most int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.made, l.most
+	return l.started, l.most
 }
 
 // watchFloor begins to note the fewest containers that run, and floor returns

@@ -44,10 +44,10 @@ func TestEnginesEndUnderViewers(t *testing.T) {
 		if err := tt.fail(id); err != nil {
 			t.Fatalf("%s: %v", tt.name, err)
 		}
-		everybody.GoOn(t, calm)
-		h.await(tt.name+": the engine is gone", func() bool { _, there := h.containers()[engine]; return !there })
+		h.gone(engine)
 		h.settles(2)
 		healed := since(failed)
+		everybody.GoOn(t, calm)
 		gap := everybody.Check(t)
 		t.Logf("%s: two engines are ready after %v; longest time without media: %v", tt.name, healed, gap.Round(time.Millisecond))
 		if gap > stall+slack {
@@ -88,8 +88,8 @@ func TestEnginesAreAdopted(t *testing.T) {
 	if diff := cmp.Diff(before, h.starts()); diff != "" {
 		t.Errorf("engines were not adopted (-before +after):\n%s", diff)
 	}
-	if made, _ := h.life.sum(); made != 3 {
-		t.Errorf("%d containers were made for three engines", made)
+	if started, _ := h.life.sum(); started != 3 {
+		t.Errorf("%d containers were started for three engines", started)
 	}
 }
 
@@ -123,8 +123,8 @@ func TestTenStreamsAtOnce(t *testing.T) {
 	t.Logf("the eleventh was told %+v", res)
 	family.GoOn(t, time.Second)
 	family.Check(t)
-	if made, most := h.life.sum(); made != 5 || most != 5 {
-		t.Errorf("%d containers were made, %d existed at once", made, most)
+	if started, most := h.life.sum(); started != 5 || most != 5 {
+		t.Errorf("%d containers were started, %d existed at once", started, most)
 	}
 
 	h.life.watchFloor()

@@ -31,6 +31,10 @@ func (h *host) list(ctx context.Context) ([]provider.Engine, error) {
 	for _, c := range found {
 		e := h.engineOf(c)
 		exist[c.ID] = true
+		if e.State != provider.Running && h.isStarting(e.ID) {
+			// The start may still take another port, in another container.
+			continue
+		}
 		if e.State == provider.Failed {
 			ended[c.ID] = true
 			e.Reason = h.endOf(ctx, c)

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -350,5 +351,33 @@ func TestSlowDaemon(t *testing.T) {
 	defer cancel()
 	if _, err := p.List(ctx); err == nil || !strings.Contains(err.Error(), "did not answer in time") {
 		t.Errorf("List: %v", err)
+	}
+}
+
+// A start that finds a port taken tries the next one. Until it is through there
+// is no engine to be seen, which could seem to have ended.
+func TestStartOnTakenPortsShowsNothing(t *testing.T) {
+	t.Parallel()
+	d := newDaemon(t)
+	p, _ := openFake(t, nil, d)
+	ready(t, p)
+	var tries, seen atomic.Int32
+	d.setFault(func(method, path string) (int, string, bool) {
+		if method != http.MethodPost || !strings.HasSuffix(path, "/start") || tries.Add(1) > 3 {
+			return 0, "", false
+		}
+		inventory, err := p.List(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		seen.Add(int32(len(inventory.Engines)))
+		return 500, "Bind for 127.0.0.1 failed: port is already allocated", false
+	})
+	e, err := p.Start(t.Context(), provider.Spec{ID: "engine-1"})
+	if err != nil || e.State != provider.Running || tries.Load() != 4 {
+		t.Errorf("Start: %+v, %v, after %d tries", e, err, tries.Load())
+	}
+	if seen.Load() != 0 {
+		t.Error("the engine was listed before it was started")
 	}
 }

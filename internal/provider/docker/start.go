@@ -56,6 +56,12 @@ func (h *host) beginStart(id string, begins bool) {
 	}
 }
 
+func (h *host) isStarting(id string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.starting[id]
+}
+
 // startAt makes and starts a container. Where it cannot be started, it goes.
 func (h *host) startAt(ctx context.Context, id string, at place) error {
 	h.mu.Lock()
@@ -158,10 +164,7 @@ func (h *host) collect(ctx context.Context) {
 		return
 	}
 	for _, v := range found.Items {
-		h.mu.Lock()
-		starting := h.starting[v.Labels[labelEngine]] // its container is on its way
-		h.mu.Unlock()
-		if v.Labels[labelInstance] != h.config.Instance || starting {
+		if v.Labels[labelInstance] != h.config.Instance || h.isStarting(v.Labels[labelEngine]) { // its container is on its way
 			continue
 		}
 		if _, err := h.client.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{}); err != nil {
