@@ -16,7 +16,7 @@ import (
 // Plan writes what Serve would do first to the engines, and why. It starts and
 // stops nothing.
 func Plan(ctx context.Context, inv cli.Invocation) error {
-	s := &server{cfg: inv.Config, log: inv.Log}
+	s := &server{front: front{cfg: inv.Config, log: inv.Log}}
 	engines, err := s.openProvider()
 	if err != nil {
 		return err

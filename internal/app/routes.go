@@ -48,26 +48,34 @@ var compatAccess = map[compat.Access]access{
 // routes is every address that the server answers on. There is no other place
 // for one, so that none is without an access.
 func (s *server) routes(registry *prometheus.Registry) []route {
-	play := s.tellingPlayers(s.engine.OrOpen(s.player))
-	segments := playback.NewHLS(s.hub, s.log)
+	all := append(s.front.routes(registry), route{api.Prefix + "/", byItself, s.api})
+	for _, r := range slices.Concat(s.orchestrator.Routes(""), s.orchestrator.Routes("/acexy")) {
+		all = append(all, route{r.Pattern, compatAccess[r.Access], r.Handler})
+	}
+	return all
+}
+
+// routes is every address that has to do with playing.
+func (f *front) routes(registry *prometheus.Registry) []route {
+	play := f.tellingPlayers(f.engine.OrOpen(f.player))
+	segments := playback.NewHLS(f.hub, f.log)
 	all := []route{
 		{"/ace/getstream", forPlayers, play},
 		{"/ace/getstream/{$}", forPlayers, play},
-		{"/ace/manifest.m3u8", forPlayers, s.tellingPlayers(http.HandlerFunc(segments.Manifest))},
+		{"/ace/manifest.m3u8", forPlayers, f.tellingPlayers(http.HandlerFunc(segments.Manifest))},
 		{"/ace/hls/{session}/{name}", byCapability, http.HandlerFunc(segments.Session)},
-		{"GET /ace/status", forPlayers, compat.AcexyStatus(s.hub)},
+		{"GET /ace/status", forPlayers, compat.AcexyStatus(f.hub)},
 		{"GET /livez", forAnyone, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })},
-		{"GET /readyz", forAnyone, http.HandlerFunc(s.readyz)},
-		{"GET /metrics", forMonitoring, telemetry.MetricsHandler(registry, s.log)},
-		{api.Prefix + "/", byItself, s.api},
+		{"GET /readyz", forAnyone, http.HandlerFunc(f.readyz)},
+		{"GET /metrics", forMonitoring, telemetry.MetricsHandler(registry, f.log)},
 		{"GET /{$}", forAnyone, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			say(w, http.StatusOK, "Acequia is running. Play /ace/getstream?id=<content id> or ?infohash=<infohash>.")
 		})},
 	}
-	for _, r := range slices.Concat(s.orchestrator.Routes(""), s.orchestrator.Routes("/acexy"), s.engine.Routes(), compat.AceProxyRoutes(play)) {
+	for _, r := range slices.Concat(f.engine.Routes(), compat.AceProxyRoutes(play)) {
 		all = append(all, route{r.Pattern, compatAccess[r.Access], r.Handler})
 	}
-	if s.cfg.Debug.Pprof {
+	if f.cfg.Debug.Pprof {
 		all = append(all, route{telemetry.ProfilePath, forAdmins, telemetry.ProfileHandler()})
 	}
 	return all
@@ -75,10 +83,10 @@ func (s *server) routes(registry *prometheus.Registry) []route {
 
 // tellingPlayers lets next see the address of the player itself where a trusted
 // proxy passes the request on. It has no port then.
-func (s *server) tellingPlayers(next http.Handler) http.Handler {
+func (f *front) tellingPlayers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		peer, err := netip.ParseAddrPort(r.RemoteAddr)
-		player := s.guard.Client(r)
+		player := f.guard.Client(r)
 		if err == nil && player.IsValid() && player != peer.Addr().Unmap().WithZone("") {
 			r = r.WithContext(r.Context()) // the server's own stays as it is
 			r.RemoteAddr = player.String()
@@ -88,23 +96,23 @@ func (s *server) tellingPlayers(next http.Handler) http.Handler {
 }
 
 // mux joins the routes, each behind its access.
-func (s *server) mux(routes []route) http.Handler {
+func (f *front) mux(routes []route) http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range routes {
-		mux.Handle(r.pattern, s.guarded(r))
+		mux.Handle(r.pattern, f.guarded(r))
 	}
 	return mux
 }
 
 // guarded lets pass who may ask for a route, and answers the others in one
 // line in their language.
-func (s *server) guarded(to route) http.Handler {
+func (f *front) guarded(to route) http.Handler {
 	admit := map[access]func(*http.Request) error{
-		forPlayers:    s.guard.AdmitPlayback,
-		forMonitoring: s.guard.AdmitMetrics,
-		forReaders:    s.admit(auth.Read),
-		forOperators:  s.admit(auth.Operate),
-		forAdmins:     s.admit(auth.Admin),
+		forPlayers:    f.guard.AdmitPlayback,
+		forMonitoring: f.guard.AdmitMetrics,
+		forReaders:    f.admit(auth.Read),
+		forOperators:  f.admit(auth.Operate),
+		forAdmins:     f.admit(auth.Admin),
 	}[to.access]
 	if admit == nil {
 		return to.handler
@@ -112,7 +120,7 @@ func (s *server) guarded(to route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// What a browser asks before the request proper carries no key.
 		if err := admit(r); err != nil && r.Method != http.MethodOptions {
-			s.refuse(w, r, err)
+			f.refuse(w, r, err)
 			return
 		}
 		to.handler.ServeHTTP(w, r)
@@ -120,20 +128,20 @@ func (s *server) guarded(to route) http.Handler {
 }
 
 // admit lets pass who has a scope.
-func (s *server) admit(scope auth.Scope) func(*http.Request) error {
+func (f *front) admit(scope auth.Scope) func(*http.Request) error {
 	return func(r *http.Request) error {
-		_, err := s.guard.Admit(r, scope)
+		_, err := f.guard.Admit(r, scope)
 		return err
 	}
 }
 
 // refuse answers who may not ask.
-func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
+func (f *front) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	denied, ok := errors.AsType[*auth.Denied](err)
 	status, key := http.StatusUnauthorized, message.APIStore
 	switch {
 	case !ok:
-		s.log.Warn("a key cannot be looked up", "err", err)
+		f.log.Warn("a key cannot be looked up", "err", err)
 		status = http.StatusServiceUnavailable
 	case denied.Reason == auth.Forbidden, denied.Reason == auth.CrossOrigin:
 		status = http.StatusForbidden
@@ -152,11 +160,11 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // readyz answers 200 once playback can be served: an engine takes it.
-func (s *server) readyz(w http.ResponseWriter, _ *http.Request) {
+func (f *front) readyz(w http.ResponseWriter, _ *http.Request) {
 	switch {
-	case s.stopping.Load():
+	case f.stopping.Load():
 		say(w, http.StatusServiceUnavailable, "shutting down")
-	case !s.pool.Ready():
+	case !f.ready():
 		say(w, http.StatusServiceUnavailable, "no engine is ready")
 	default:
 		say(w, http.StatusOK, "ok")

@@ -13,7 +13,7 @@ import (
 // The viewer's address is the player's own, told by a proxy that is trusted.
 func TestPlayersBehindProxies(t *testing.T) {
 	t.Parallel()
-	s := &server{guard: auth.New(nil, auth.Policy{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, slog.New(slog.DiscardHandler))}
+	s := &front{guard: auth.New(nil, auth.Policy{Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, slog.New(slog.DiscardHandler))}
 	for name, tt := range map[string]struct{ peer, forwarded, want string }{
 		"no proxy":             {"192.0.2.1:5000", "", "192.0.2.1:5000"},
 		"a stranger that lies": {"192.0.2.1:5000", "203.0.113.9", "192.0.2.1:5000"},

@@ -6,34 +6,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/acequia-tv/acequia/internal/api"
-	"github.com/acequia-tv/acequia/internal/auth"
 	"github.com/acequia-tv/acequia/internal/cli"
 	"github.com/acequia-tv/acequia/internal/compat"
 	"github.com/acequia-tv/acequia/internal/config"
 	"github.com/acequia-tv/acequia/internal/event"
 	"github.com/acequia-tv/acequia/internal/health"
-	"github.com/acequia-tv/acequia/internal/hls"
 	"github.com/acequia-tv/acequia/internal/lease"
-	"github.com/acequia-tv/acequia/internal/playback"
 	"github.com/acequia-tv/acequia/internal/pool"
 	"github.com/acequia-tv/acequia/internal/provider"
 	"github.com/acequia-tv/acequia/internal/provider/native"
 	"github.com/acequia-tv/acequia/internal/provider/static"
 	"github.com/acequia-tv/acequia/internal/reconcile"
 	"github.com/acequia-tv/acequia/internal/store"
-	"github.com/acequia-tv/acequia/internal/stream"
 	"github.com/acequia-tv/acequia/internal/telemetry"
-	"github.com/acequia-tv/acequia/internal/timeshift"
 )
 
 // keptEvents is how many events are kept in memory.
@@ -50,32 +41,25 @@ func Serve(ctx context.Context, inv cli.Invocation) error {
 
 // server is the parts of acequia serve.
 type server struct {
-	cfg          config.Config
-	log          *slog.Logger
-	listener     net.Listener
+	front
 	boot         string // names this run of the process
-	events       *event.Log
 	store        *store.Store
 	settings     *settings
-	guard        *auth.Guard
 	api          *api.API
 	pool         *reconcile.Pool
 	leases       *lease.Table
-	hub          *stream.Hub
-	player       *playback.Handler
-	engine       *compat.Engine
 	orchestrator *compat.Orchestrator
-	handler      http.Handler
-	provider     io.Closer        // nil where the engines are somebody else's
-	shift        *timeshift.Store // nil where nothing is kept
-	stopping     atomic.Bool
+	provider     io.Closer // nil where the engines are somebody else's
 }
 
 // newServer composes the server and opens its port. Nothing runs yet; run or
 // close must follow.
 func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 	cfg, log := inv.Config, inv.Log
-	s := &server{cfg: cfg, log: log, boot: strings.ToLower(rand.Text()[:8]), events: event.NewLog(keptEvents)}
+	s := &server{
+		front: front{cfg: cfg, log: log, events: event.NewLog(keptEvents)},
+		boot:  strings.ToLower(rand.Text()[:8]),
+	}
 	var err error
 	if s.store, err = openStore(ctx, cfg, s.events, log); err != nil {
 		return nil, err
@@ -85,7 +69,7 @@ func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 		cfg = s.settings.now.Config
 		s.cfg = cfg
 	}
-	if s.listener, err = listenOn(ctx, cfg.Listen); err != nil {
+	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	if s.guard, err = openGuard(ctx, cfg.Auth, s.store, log); err != nil {
@@ -95,9 +79,6 @@ func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
-	if err := s.openTimeshift(); err != nil {
-		return nil, errors.Join(err, s.close())
-	}
 	registry := telemetry.NewRegistry(inv.Build)
 	s.pool = reconcile.New(reconcile.Config{
 		Provider: engines, Probe: probe, Inspect: inspect, Clean: clearCache,
@@ -105,15 +86,11 @@ func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 		Quarantine: health.QuarantinePolicy{Deaths: cfg.Pool.QuarantineAfter, For: cfg.Pool.Quarantine},
 	})
 	s.leases = lease.New(lease.Config{Pool: s.pool, TTL: cfg.Pool.LeaseTTL, Events: s.events})
-	watch := newObserver(registry, s.events, log)
-	watch.keep = s.store.KeepPlay
-	streams := streamConfig(cfg.Playback)
-	streams.Knowledge, streams.Timeshift = s.store.Names(), s.shift
-	s.hub = stream.NewHub(streams, poolEngines{s.pool, max(1, cfg.Pool.Wait)}, log, watch.observe)
-	s.player = playback.New(s.hub, log)
-	s.engine = compat.NewEngine(s.hub, s.player, inv.Build.Version)
+	s.play(poolEngines{s.pool, max(1, cfg.Pool.Wait)}, playing{
+		names: s.store.Names(), keep: s.store.KeepPlay, ready: s.pool.Ready, registry: registry, version: inv.Build.Version,
+	})
 	s.orchestrator = compat.NewOrchestrator(s.pool, s.hub, compat.Limits{Min: cfg.Pool.Min, Max: cfg.Pool.Max}, log)
-	registry.MustRegister(poolCollector{s.pool}, hubCollector{s.hub})
+	registry.MustRegister(poolCollector{s.pool})
 	s.settings.apply = s.applySettings
 	s.api = api.New(api.Deps{
 		Guard: s.guard, Vault: s.store, Pool: s.pool, Engines: s.pool, Sizer: s.pool, Leases: s.leases,
@@ -142,36 +119,6 @@ func poolPolicy(cfg config.Pool) pool.Policy {
 	p.UnhealthyTTL, p.DegradedTTL = cfg.UnhealthyTTL, cfg.DegradedTTL
 	p.MaxAge, p.MaxMemory, p.MaxCache = cfg.MaxAge, int64(cfg.MaxMemory), int64(cfg.MaxCache)
 	return p
-}
-
-func streamConfig(cfg config.Playback) stream.Config {
-	return stream.Config{
-		Linger: cfg.Linger, StartTimeout: cfg.StartTimeout, StallTimeout: cfg.StallTimeout,
-		Burst: cfg.Burst, Hedge: hedge(cfg), WriteTimeout: cfg.WriteTimeout,
-		Outage: cfg.Outage, Buffer: int(cfg.Buffer),
-		Memory: int(cfg.Memory), MaxViewers: cfg.MaxViewers, MaxStreams: cfg.MaxStreams,
-		HLS: hls.Config{
-			Segment: cfg.HLSSegment, Part: cfg.HLSPart, Window: cfg.HLSWindow,
-			HoldBack: cfg.Burst, Memory: int(cfg.Buffer),
-		},
-	}
-}
-
-// hedge leaves a second engine the better part of the start timeout, whatever
-// that is.
-func hedge(cfg config.Playback) time.Duration {
-	return min(cfg.Hedge, cfg.StartTimeout/3)
-}
-
-// openTimeshift opens where live streams are kept, if they are to be.
-func (s *server) openTimeshift() (err error) {
-	cfg := s.cfg.Playback
-	if cfg.Timeshift == 0 {
-		return nil
-	}
-	s.shift, err = timeshift.Open(filepath.Join(s.cfg.Data, "timeshift"),
-		timeshift.Config{Keep: cfg.Timeshift, Limit: int64(cfg.TimeshiftLimit)}, s.log)
-	return err
 }
 
 // openProvider opens where the engines come from.
@@ -262,15 +209,7 @@ func (s *server) greet(ctx context.Context, ready func()) error {
 }
 
 func (s *server) close() error {
-	if s.listener != nil {
-		s.listener.Close()
-	}
-	var errs []error
-	if s.shift != nil {
-		if err := s.shift.Close(); err != nil {
-			errs = append(errs, fmt.Errorf("end time shift: %w", err))
-		}
-	}
+	errs := []error{s.front.close()}
 	if s.provider != nil {
 		if err := s.provider.Close(); err != nil {
 			errs = append(errs, fmt.Errorf("stop the engines: %w", err))
