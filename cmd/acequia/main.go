@@ -15,5 +15,5 @@ func main() {
 		Args: os.Args, Environ: os.Environ(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Exit: os.Exit,
-	}, cli.Apps{Serve: app.Serve, Plan: app.Plan, Engine: app.Engine, Demo: app.Demo}))
+	}, cli.Apps{Serve: app.Serve, Plan: app.Plan, Proxy: app.Proxy, Engine: app.Engine, Demo: app.Demo}))
 }

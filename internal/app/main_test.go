@@ -17,13 +17,14 @@ import (
 )
 
 // TestMain lets the test binary be the program: the native provider runs its
-// own executable as "<executable> engine ...".
+// own executable as "<executable> engine ...", and so does the test of a proxy
+// that is killed.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "engine" {
+	if len(os.Args) > 1 && (os.Args[1] == "engine" || os.Args[1] == "proxy") {
 		os.Exit(cli.Main(cli.System{
 			Args: os.Args, Environ: os.Environ(),
 			Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Exit: os.Exit,
-		}, cli.Apps{Engine: Engine}))
+		}, cli.Apps{Engine: Engine, Proxy: Proxy}))
 	}
 	os.Exit(m.Run())
 }

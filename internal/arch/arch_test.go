@@ -37,7 +37,7 @@ var layers = []struct {
 	{name: "contracts", packages: []string{"engine/enginetest", "provider/providertest", "native/vod/vodtest", "telemetry/telemetrytest", "hls/hlstest", "provider/docker/dockertest", "native/live/swarm/swarmtest"}},
 	{name: "machinery", within: true, packages: []string{
 		"upstream", "stream", "timeshift", "reconcile", "provider/...", "native", "native/...", "demo", "official", "privilege",
-		"auth", "store", "lease",
+		"auth", "store", "lease", "remote",
 	}},
 	{name: "surfaces", within: true, packages: []string{"playback", "playback/playbacktest", "compat", "native/api", "cli", "api", "live"}},
 	{name: "composition", packages: []string{"app"}},
@@ -46,7 +46,7 @@ var layers = []struct {
 // planes never meet: the data plane declares what it needs, and the
 // composition root passes something that has it.
 var planes = map[string][]string{
-	"data":    {"ring", "mpegts", "hls", "upstream", "stream", "timeshift", "playback"},
+	"data":    {"ring", "mpegts", "hls", "upstream", "stream", "timeshift", "playback", "remote"},
 	"control": {"pool", "health", "reconcile", "provider/...", "provider", "lease"},
 }
 

@@ -31,6 +31,7 @@ const (
 type Apps struct {
 	Serve  func(ctx context.Context, inv Invocation) error
 	Plan   func(ctx context.Context, inv Invocation) error // writes what Serve would do, and ends
+	Proxy  func(ctx context.Context, inv Invocation) error // plays on the engines of another server
 	Engine func(ctx context.Context, inv Invocation) error
 	Demo   func(ctx context.Context, inv Invocation) error
 }

@@ -22,7 +22,7 @@ Examples:
 }
 
 func (*demoCommand) shows(key string) bool {
-	return !strings.HasPrefix(key, "engine.") && !strings.HasPrefix(key, "static.") && key != "pool.provider"
+	return !strings.HasPrefix(key, "engine.") && !strings.HasPrefix(key, "static.") && !strings.HasPrefix(key, "orchestrator.") && key != "pool.provider"
 }
 
 // Run plays the demonstration until ctx ends.

@@ -15,6 +15,7 @@ import (
 // grammar is the command line, a field per command.
 type grammar struct {
 	Serve       serveCommand       `cmd:"" help:"Play content to players, from a pool of engines."`
+	Proxy       proxyCommand       `cmd:"" help:"Play content to players, on engines of another Acequia."`
 	Engine      engineCommand      `cmd:"" help:"Run one engine: a native one, or an official one that is watched."`
 	Demo        demoCommand        `cmd:"" help:"Show it all on this machine: seed a clip, serve it, print the URL."`
 	Engines     enginesCommand     `cmd:"" help:"See the engines of a running server, and act on them."`

@@ -35,7 +35,7 @@ const quickExit = "atexit_sleep_ms=0"
 // actors stand for the real commands. Each tells what it was given on standard
 // output; the port says what it does then.
 func actors() Apps {
-	return Apps{Serve: actor("serve"), Plan: actor("plan"), Engine: actor("engine"), Demo: actor("demo")}
+	return Apps{Serve: actor("serve"), Plan: actor("plan"), Proxy: actor("proxy"), Engine: actor("engine"), Demo: actor("demo")}
 }
 
 // The ports that have a meaning for an actor.

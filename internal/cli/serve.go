@@ -34,7 +34,7 @@ Settings come from defaults, the settings file, the environment (ACEQUIA_POOL_MI
 `
 
 func (*serveCommand) shows(key string) bool {
-	return !strings.HasPrefix(key, "engine.") && !strings.HasPrefix(key, "official.")
+	return !strings.HasPrefix(key, "engine.") && !strings.HasPrefix(key, "official.") && !strings.HasPrefix(key, "orchestrator.")
 }
 
 // Run serves until ctx ends.

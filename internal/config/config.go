@@ -47,15 +47,16 @@ type Config struct {
 	Data            string        `yaml:"data" auto:"/config where it exists and is writable (a container), else $XDG_DATA_HOME/acequia, else ~/.local/share/acequia" doc:"Directory for everything kept on disk. A file acequia.yaml in it is the settings file unless --config names another."`
 	ShutdownTimeout time.Duration `yaml:"shutdown_timeout" default:"10s" min:"0s" max:"10m" doc:"How long an orderly stop may take before what is left is cut off. 0 cuts at once."`
 
-	Auth     Auth     `yaml:"auth" doc:"Who may do what. The admin API and the dashboard always need a key or a login; these settings say which, and who may play."`
-	Log      Log      `yaml:"log" doc:"What is logged, and how."`
-	Debug    Debug    `yaml:"debug" doc:"Looking inside a running process."`
-	Pool     Pool     `yaml:"pool" doc:"The engines kept ready."`
-	Docker   Docker   `yaml:"docker" doc:"Engines in containers, for pool.provider docker."`
-	Static   Static   `yaml:"static" doc:"Engines that run elsewhere, for pool.provider static."`
-	Playback Playback `yaml:"playback" doc:"How content reaches players."`
-	Engine   Engine   `yaml:"engine" doc:"The native engine: of acequia engine, and of each engine that the native provider starts. The provider chooses the ports and the data directory of the engines it starts."`
-	Official Official `yaml:"official" doc:"The official engine that acequia engine --official runs, besides engine.http_port, https_port, p2p_port, bind_all, cache_limit, internal_buffering, upload_limit and download_limit, which both kinds of engine have."`
+	Auth         Auth         `yaml:"auth" doc:"Who may do what. The admin API and the dashboard always need a key or a login; these settings say which, and who may play."`
+	Log          Log          `yaml:"log" doc:"What is logged, and how."`
+	Debug        Debug        `yaml:"debug" doc:"Looking inside a running process."`
+	Pool         Pool         `yaml:"pool" doc:"The engines kept ready."`
+	Docker       Docker       `yaml:"docker" doc:"Engines in containers, for pool.provider docker."`
+	Static       Static       `yaml:"static" doc:"Engines that run elsewhere, for pool.provider static."`
+	Orchestrator Orchestrator `yaml:"orchestrator" doc:"Whose engines acequia proxy plays on."`
+	Playback     Playback     `yaml:"playback" doc:"How content reaches players."`
+	Engine       Engine       `yaml:"engine" doc:"The native engine: of acequia engine, and of each engine that the native provider starts. The provider chooses the ports and the data directory of the engines it starts."`
+	Official     Official     `yaml:"official" doc:"The official engine that acequia engine --official runs, besides engine.http_port, https_port, p2p_port, bind_all, cache_limit, internal_buffering, upload_limit and download_limit, which both kinds of engine have."`
 }
 
 // Values of auth.playback and auth.metrics.
@@ -155,6 +156,12 @@ type DockerCustom struct {
 	Init     bool     `yaml:"init" default:"true" doc:"Run a small process 1 that reaps, for an image that brings none."`
 	Caps     []string `yaml:"caps" doc:"Capabilities that the image cannot do without; all others are dropped."`
 	User     string   `yaml:"user" doc:"User (uid:gid) that owns the cache and the scratch directories. Empty is root."`
+}
+
+// Orchestrator says whose engines acequia proxy plays on.
+type Orchestrator struct {
+	URL string `yaml:"url" format:"server_url" doc:"Address of the Acequia whose engines acequia proxy plays on. The addresses that it has of them must lead to them from the proxy too."`
+	Key string `yaml:"key" secret:"true" format:"api_key" doc:"A key of that server with the scope operate: acequia auth key add makes one there."`
 }
 
 // Static names engines that somebody else runs.

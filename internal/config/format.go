@@ -25,6 +25,7 @@ var formats = map[string]format{
 	"optional_listen": {"host:port to listen on, or nothing", checkOptionalListen},
 	"ip":              {"IP address", checkIP},
 	"engine_url":      {"http://host:port", checkEngineURL},
+	"server_url":      {"http://host:port, or nothing", checkServerURL},
 	"network":         {"network, as 10.0.0.0/8, or address", checkNetwork},
 	"password":        {"text of 8 to 1024 bytes", checkPassword},
 	"api_key":         {"text of 16 to 1024 letters, digits and signs without blanks", checkAPIKey},
@@ -103,6 +104,24 @@ func checkPort(text string, least int) error {
 	port, err := strconv.Atoi(text)
 	if err != nil || !isDigits(text) || port < least || port > 65535 {
 		return fmt.Errorf("%q is not a port: write a number from %d to 65535", text, least)
+	}
+	return nil
+}
+
+func checkServerURL(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return fmt.Errorf("%q is not the address of a server: write http://host:port", text)
+	}
+	if u.User != nil {
+		// The text is not repeated, as it holds a password.
+		return errors.New("the address of a server cannot carry a user name: set orchestrator.key")
+	}
+	if u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Errorf("%q goes on after the path: write only http://host:port", text)
 	}
 	return nil
 }
