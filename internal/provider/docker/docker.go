@@ -145,6 +145,7 @@ var (
 	_ provider.Provider  = (*Provider)(nil)
 	_ provider.Inspector = (*Provider)(nil)
 	_ provider.LogReader = (*Provider)(nil)
+	_ provider.Collector = (*Provider)(nil)
 )
 
 // Open returns a provider that connects to its hosts in the background. It

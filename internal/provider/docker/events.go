@@ -23,7 +23,6 @@ const (
 	EventPullFailed  = "docker.pull_failed" // image, reason
 	EventOutOfMemory = "docker.oom"         // engine
 	EventSick        = "docker.unhealthy"   // engine: the image's own health check fails
-	EventCollected   = "docker.collected"   // volume: what a container left that others removed
 	EventImageGone   = "docker.image_gone"  // image
 	EventPortTaken   = "docker.port_taken"  // port: another program has it
 	EventStranger    = "docker.name_taken"  // container: somebody else's has the name that ours would

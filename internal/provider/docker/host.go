@@ -109,10 +109,7 @@ func (h *host) follow(ctx context.Context) error {
 	if err := h.learn(ctx); err != nil {
 		return err
 	}
-	pulls.Go(func() {
-		h.collect(ctx)
-		h.keepImage(ctx)
-	})
+	pulls.Go(func() { h.keepImage(ctx) })
 	return h.watch(ctx, stream)
 }
 

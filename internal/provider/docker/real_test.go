@@ -272,13 +272,15 @@ func TestEngineRemovedByOthers(t *testing.T) {
 	if got := volumes(); got != 1 {
 		t.Fatalf("%d volumes were left, so there is nothing to collect", got)
 	}
-	if err := r.Close(); err != nil {
-		t.Fatal(err)
+	r.start(t, "engine-2")
+	for _, want := range [][]string{{"the volume of engine-1 on local"}, nil} {
+		removed, err := r.Collect(t.Context())
+		if diff := cmp.Diff(want, removed); diff != "" || err != nil {
+			t.Errorf("what was collected (-want +got), %v:\n%s", err, diff)
+		}
 	}
-	r.open(t)
-	r.eventually(t, docker.EventCollected)
-	if got := volumes(); got != 0 {
-		t.Errorf("%d volumes are left", got)
+	if got := volumes(); got != 1 {
+		t.Errorf("%d volumes are left, and one engine has one", got)
 	}
 }
 

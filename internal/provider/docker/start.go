@@ -150,27 +150,3 @@ func (h *host) reserve(ctx context.Context, tried map[int]bool) (at place, relea
 	}
 	return at, release, nil
 }
-
-// collect removes volumes of ours that no container uses: what is left of one
-// that others removed.
-func (h *host) collect(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	found, err := h.client.VolumeList(ctx, client.VolumeListOptions{
-		Filters: make(client.Filters).Add("label", labelInstance+"="+h.config.Instance).Add("dangling", "true"),
-	})
-	if err != nil {
-		h.log.Debug("left-over volumes cannot be listed", "error", err)
-		return
-	}
-	for _, v := range found.Items {
-		if v.Labels[labelInstance] != h.config.Instance || h.isStarting(v.Labels[labelEngine]) { // its container is on its way
-			continue
-		}
-		if _, err := h.client.VolumeRemove(ctx, v.Name, client.VolumeRemoveOptions{}); err != nil {
-			h.log.Debug("a left-over volume cannot be removed", "volume", v.Name, "error", err)
-			continue
-		}
-		h.tell(slog.LevelInfo, EventCollected, "A volume was removed whose engine is gone.", "volume", v.Name)
-	}
-}
