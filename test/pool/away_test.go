@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -34,18 +33,9 @@ type gate struct {
 
 func newGate(t *testing.T) *gate {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "gate") // the path of a socket must be short
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := &gate{t: t, path: filepath.Join(dir, "docker.sock")}
+	g := &gate{t: t, path: filepath.Join(t.TempDir(), "docker.sock")}
 	g.unlock()
-	t.Cleanup(func() {
-		g.lock()
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { g.lock() })
 	return g
 }
 

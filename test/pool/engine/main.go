@@ -26,16 +26,16 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := serve(ctx, ":6878"); err != nil {
+	if err := serve(":6878"); err != nil {
 		fmt.Fprintln(os.Stderr, "engine:", err)
 		os.Exit(1)
 	}
 }
 
-// serve serves the engine until ctx ends.
-func serve(ctx context.Context, addr string) error {
+// serve serves the engine until the process is told to end.
+func serve(addr string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	fake := enginetest.New(enginetest.Config{
 		Contents: playbacktest.Contents(contents),
 		Timing:   enginetest.Timing{Burst: buffer, Inactivity: time.Minute},
