@@ -72,6 +72,15 @@ func TestValidate(t *testing.T) {
 			`static.engines: "http://:1" is not the URL of an engine: write http://host:port`,
 			`static.engines: "http://a:1" and "http://A:1/" are the same engine`,
 		}},
+		{"orchestrator", func(c *Config) { c.Orchestrator.URL = "ftp://b:1" }, []string{
+			`orchestrator.url: "ftp://b:1" is not the address of a server: write http://host:port`,
+		}},
+		{"orchestrator with a password", func(c *Config) { c.Orchestrator.URL = "http://u:secret@e:1" }, []string{
+			`orchestrator.url: the address of a server cannot carry a user name: set orchestrator.key`,
+		}},
+		{"orchestrator with a query", func(c *Config) { c.Orchestrator.URL = "https://e/acequia/?x=1" }, []string{
+			`orchestrator.url: "https://e/acequia/?x=1" goes on after the path: write only http://host:port`,
+		}},
 		{"listen", func(c *Config) { c.Listen = "0.0.0.0:99999" }, []string{
 			`listen: "99999" is not a port: write a number from 0 to 65535`,
 		}},

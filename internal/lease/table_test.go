@@ -224,3 +224,32 @@ func TestClosedTableLendsNothing(t *testing.T) {
 		}
 	})
 }
+
+// fullPool has no slot for anybody who does not wait for ever.
+type fullPool struct{}
+
+func (fullPool) Acquire(ctx context.Context, _ reconcile.Request) (*reconcile.Slot, error) {
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+}
+
+func TestLineIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		table := lease.New(lease.Config{Pool: fullPool{}, TTL: ttl, Events: event.NewLog(10)})
+		ctx, cancel := context.WithCancel(t.Context())
+		for range 1000 {
+			go table.Lend(ctx, "proxy", reconcile.Request{})
+		}
+		synctest.Wait()
+		_, err := table.Lend(ctx, "proxy", reconcile.Request{})
+		if why, ok := errors.AsType[*reconcile.Unavailable](err); !ok || why.Reason != reconcile.ReasonFull || why.RetryAfter == 0 {
+			t.Errorf("%v", err)
+		}
+		cancel()
+		synctest.Wait()
+		if _, err := table.Lend(ctx, "proxy", reconcile.Request{}); !errors.Is(err, context.Canceled) {
+			t.Errorf("when the line is empty again: %v", err)
+		}
+	})
+}

@@ -34,6 +34,9 @@ const (
 	Grace = 10 * time.Minute
 	// callTimeout bounds one call, but for the wait for a slot.
 	callTimeout = 5 * time.Second
+	// endTimeout bounds the call that ends a lease, which may be the last thing
+	// that a process does.
+	endTimeout = 2 * time.Second
 	// retry is how soon a renewal that failed is tried again.
 	retry = time.Second
 	// MostWait is the longest wait for a slot that the API grants.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -70,6 +71,13 @@ func (o *orchestrator) Pool(context.Context) (client.Pool, error) {
 	return client.Pool{Ready: 1}, o.err
 }
 
+// heard returns what the orchestrator was asked and told.
+func (o *orchestrator) heard() (asked []client.NewLease, renewed []client.LeaseClaim, told []string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.asked), slices.Clone(o.renewed), slices.Clone(o.told)
+}
+
 func refusal(code string) error {
 	return &client.Error{Problem: client.Problem{Code: code, Detail: "because"}, RetryAfter: time.Second}
 }
@@ -127,24 +135,25 @@ func leaving(s *stream.Slot) bool {
 func TestLeaseIsKeptToldOfAndGivenBack(t *testing.T) {
 	inWorld(t, func(t *testing.T, o *orchestrator, e *remote.Engines) {
 		s := acquire(t, e)
-		if s.EngineID != "engine-1" || o.asked[0].Wait != 2000 || o.asked[0].Exclude[0] != "engine-9" {
-			t.Errorf("%+v, %+v", s, o.asked)
+		if asked, _, _ := o.heard(); s.EngineID != "engine-1" || asked[0].Wait != 2000 || asked[0].Exclude[0] != "engine-9" {
+			t.Errorf("%+v, %+v", s, asked)
 		}
 		s.Opened(nil)
 		s.Report(nil)
 		time.Sleep(time.Minute + time.Second)
 		synctest.Wait()
-		if len(o.renewed) != 12 || !o.renewed[11].Playing || o.renewed[11].Engine != "engine-1" {
-			t.Errorf("%d renewals, %+v", len(o.renewed), o.renewed)
+		if _, renewed, _ := o.heard(); len(renewed) != 12 || !renewed[11].Playing || renewed[11].Engine != "engine-1" {
+			t.Errorf("%d renewals, %+v", len(renewed), renewed)
 		}
 		s.Report(errors.New("broke"))
 		s.Release()
 		time.Sleep(time.Minute)
-		if got := o.told; len(got) != 4 || got[0] != "opened" || got[1] != "first_byte" || got[2] != "failed" || got[3] != "end" {
-			t.Errorf("told %q", got)
+		_, renewed, told := o.heard()
+		if want := []string{"opened", "first_byte", "failed", "end"}; !slices.Equal(told, want) {
+			t.Errorf("told %q; want %q", told, want)
 		}
-		if len(o.renewed) != 12 || leaving(s) {
-			t.Errorf("%d renewals after the end", len(o.renewed)-12)
+		if len(renewed) != 12 || leaving(s) {
+			t.Errorf("%d renewals after the end", len(renewed)-12)
 		}
 	})
 }
@@ -237,8 +246,8 @@ func TestEndGivesAllBack(t *testing.T) {
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
-		if len(o.told) != 1 || o.told[0] != "end" {
-			t.Errorf("told %q", o.told)
+		if _, _, told := o.heard(); !slices.Equal(told, []string{"end"}) {
+			t.Errorf("told %q", told)
 		}
 		_, err := e.Acquire(t.Context(), want())
 		if why, ok := errors.AsType[*stream.Error](err); !ok || why.Code != stream.CodeClosing {

@@ -84,22 +84,22 @@ func (l *lease) keep() {
 	for ending := false; ; {
 		select {
 		case <-due.C:
-			err := l.renew()
-			switch {
-			case err == nil:
-				renewed = time.Now()
-				due.Reset(l.every)
-			default:
+			if err := l.renew(); err != nil {
 				l.lost(err, time.Since(renewed))
 				due.Reset(retry)
+			} else {
+				renewed = time.Now()
+				due.Reset(l.every)
 			}
 		case <-l.wake:
 		case <-l.end:
 			ending = true
 		}
 		reports, released := l.take()
+		heard := true // where one is not, the next would not be either
 		for _, r := range reports {
-			l.tell(r)
+			l.claim.Playing = l.claim.Playing || r.Outcome == firstByte
+			heard = heard && l.tell(r)
 		}
 		if released || ending {
 			l.giveBack()
@@ -110,15 +110,15 @@ func (l *lease) keep() {
 
 // call makes one call. It outlives whoever watches: a slot is given back also
 // when everything ends.
-func call(do func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+func call(limit time.Duration, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	return do(ctx)
 }
 
 // renew says that the slot is still in use, and hears whether the engine goes.
 func (l *lease) renew() error {
-	return call(func(ctx context.Context) error {
+	return call(callTimeout, func(ctx context.Context) error {
 		got, err := l.api.RenewLease(ctx, l.id, l.claim)
 		if err != nil {
 			return err
@@ -156,17 +156,18 @@ func (l *lease) leave(reason string) {
 	close(l.leaving)
 }
 
-func (l *lease) tell(r client.LeaseReport) {
-	l.claim.Playing = l.claim.Playing || r.Outcome == firstByte
-	err := call(func(ctx context.Context) error { return l.api.ReportLease(ctx, l.id, r) })
+// tell reports an outcome, and says whether it was heard.
+func (l *lease) tell(r client.LeaseReport) bool {
+	err := call(callTimeout, func(ctx context.Context) error { return l.api.ReportLease(ctx, l.id, r) })
 	if err != nil {
 		l.log.Debug("outcome is not reported", "outcome", r.Outcome, "err", err)
 	}
+	return err == nil
 }
 
 // giveBack ends the lease. Where that fails, it expires.
 func (l *lease) giveBack() {
-	err := call(func(ctx context.Context) error { return l.api.EndLease(ctx, l.id) })
+	err := call(endTimeout, func(ctx context.Context) error { return l.api.EndLease(ctx, l.id) })
 	if err != nil {
 		l.log.Debug("lease is not ended; it expires", "err", err)
 	}
