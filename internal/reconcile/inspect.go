@@ -29,7 +29,7 @@ type InspectFunc func(ctx context.Context, engineURL string) (Inspection, error)
 const leftoverAfter = 2 * time.Minute
 
 // inspect looks at the engine again and again until ctx ends.
-func (p *Pool) inspect(ctx context.Context, m *member, url string) {
+func (p *Pool) inspect(ctx context.Context, m *member, id, url string) {
 	timer := time.NewTimer(p.config.StartInterval)
 	defer timer.Stop()
 	for {
@@ -40,7 +40,7 @@ func (p *Pool) inspect(ctx context.Context, m *member, url string) {
 		}
 		next := p.config.StartInterval
 		if p.answers(m) {
-			p.inspectOnce(ctx, m, url)
+			p.inspectOnce(ctx, m, id, url)
 			next = p.config.InspectEvery
 		}
 		timer.Reset(next)
@@ -55,7 +55,7 @@ func (p *Pool) answers(m *member) bool {
 }
 
 // inspectOnce looks at the engine, its sessions and what it uses of its machine.
-func (p *Pool) inspectOnce(ctx context.Context, m *member, url string) {
+func (p *Pool) inspectOnce(ctx context.Context, m *member, id, url string) {
 	callCtx, cancel := context.WithTimeout(ctx, p.config.InspectEvery)
 	defer cancel()
 	begun := time.Now()
@@ -63,7 +63,7 @@ func (p *Pool) inspectOnce(ctx context.Context, m *member, url string) {
 	sessions := p.askSessions(callCtx, m)
 	stats := provider.Stats{Memory: -1, Cache: -1}
 	if inspector, ok := p.config.Provider.(provider.Inspector); ok {
-		if s, err := inspector.Stats(callCtx, m.engine.ID); err == nil {
+		if s, err := inspector.Stats(callCtx, id); err == nil {
 			stats = s
 		}
 	}

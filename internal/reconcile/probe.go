@@ -25,10 +25,10 @@ func (p *Pool) healthPolicy() health.Policy {
 func (p *Pool) beginProbes(ctx context.Context, m *member) {
 	ctx, m.cancel = context.WithCancel(ctx)
 	m.probing = true
-	url := m.engine.URL
+	id, url := m.engine.ID, m.engine.URL
 	p.wg.Go(func() { p.probe(ctx, m, url) })
 	if p.config.Inspect != nil {
-		p.wg.Go(func() { p.inspect(ctx, m, url) })
+		p.wg.Go(func() { p.inspect(ctx, m, id, url) })
 	}
 }
 
