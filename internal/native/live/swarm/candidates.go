@@ -8,7 +8,7 @@ import (
 const (
 	maxBook      = 256
 	maxTold      = 20
-	maxDials     = 4 // connections begun at once
+	maxDials     = 12 // connections begun at once
 	dialEvery    = 200 * time.Millisecond
 	dialTimeout  = 5 * time.Second
 	tellEvery    = 20 * time.Second
@@ -112,7 +112,7 @@ func (n *Node) mingle() {
 	}
 	wanted := n.cfg.Degree - len(n.links) - dialling
 	if n.orphaned() {
-		wanted += (n.cfg.MaxDegree - n.cfg.Degree) / 2
+		wanted += min(n.cfg.Degree, n.cfg.MaxDegree-n.cfg.Degree) / 2
 	}
 	if wanted > 0 && n.now >= b.nextFind && (len(n.links)+dialling < 4 || !n.anyone()) {
 		b.nextFind = n.now + discoverWait
@@ -128,7 +128,7 @@ func (n *Node) mingle() {
 	}
 	for i := range b.entries {
 		e := &b.entries[(first+i)%len(b.entries)]
-		if wanted == 0 || dialling == maxDials*2 {
+		if wanted == 0 || dialling >= maxDials {
 			return
 		}
 		if !n.dialable(e) {

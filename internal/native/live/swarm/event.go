@@ -133,6 +133,7 @@ const (
 	Preempted                   // one with more upload took the place
 	Overload                    // less can be sent than was granted
 	Idle                        // of no use to either side
+	Silent                      // takes nothing any more
 )
 
 // Message is what nodes say to each other.

@@ -9,6 +9,12 @@ import (
 // new yet.
 const unknownLag = 150 * time.Millisecond
 
+// silentFor is how long a link may take nothing of what is being sent to it.
+const silentFor = 2 * time.Second
+
+// chatty is how often a neighbour that lives and has the stream says something.
+const chatty = 200 * time.Millisecond
+
 // neighbor is a peer this node has a link to.
 type neighbor struct {
 	Candidate
@@ -17,6 +23,7 @@ type neighbor struct {
 	upload int
 	rtt    time.Duration
 	joined time.Duration
+	spoke  time.Duration // when it last said anything
 	useful time.Duration // when either side last had something from the other
 
 	have      bitRing
@@ -29,11 +36,12 @@ type neighbor struct {
 	lag    []time.Duration
 	barred []time.Duration // not asked before
 
-	in       uint32 // substreams it pushes to this node
-	out      uint32 // substreams this node pushes to it
-	inflight int    // bytes passed on and not drained
-	pulling  int    // requests under way to it
-	fails    int    // requests in a row that it did not answer
+	in       uint32        // substreams it pushes to this node
+	out      uint32        // substreams this node pushes to it
+	inflight int           // bytes passed on and not drained
+	drained  time.Duration // when some of them last were, or the first was passed on
+	pulling  int           // requests under way to it
+	fails    int           // requests in a row that it did not answer
 	pullsBar time.Duration
 }
 
@@ -54,7 +62,7 @@ func (n *Node) join(e Joined) {
 	}
 	n.book.joined(e.Candidate)
 	nb := &neighbor{
-		Candidate: e.Candidate, peer: e.Peer, role: e.Role, upload: e.Upload, rtt: e.RTT, joined: n.now, useful: n.now,
+		Candidate: e.Candidate, peer: e.Peer, role: e.Role, upload: e.Upload, rtt: e.RTT, joined: n.now, spoke: n.now, useful: n.now,
 		have:   bitRing{bits: make([]uint64, len(n.win.slots)/64)},
 		top:    make([]Seq, n.cfg.Substreams),
 		lag:    make([]time.Duration, n.cfg.Substreams),
@@ -121,6 +129,19 @@ func (n *Node) drop(nb *neighbor, why Reason) {
 	n.actions = append(n.actions, Disconnect{nb.peer, why})
 	n.leave(nb)
 	n.book.failed(nb.peer, n.now)
+}
+
+// silence is what it counts against a neighbour to have said nothing of late.
+func (n *Node) silence(nb *neighbor) time.Duration { return max(n.now-nb.spoke-chatty, 0) }
+
+// dropSilent ends links that take nothing more: what is pushed to a machine
+// that is gone is missing everywhere below it.
+func (n *Node) dropSilent() {
+	for i := len(n.links) - 1; i >= 0; i-- {
+		if nb := n.links[i]; nb.inflight > 0 && n.now-nb.drained > silentFor {
+			n.drop(nb, Silent)
+		}
+	}
 }
 
 // leave forgets a neighbour and everything that hung on it.

@@ -52,7 +52,7 @@ func (n *Node) repair() {
 	for _, m := range lost {
 		sl := n.win.at(m.seq)
 		most := 1
-		if len(lost) <= maxDoubled && (m.due-n.now < lastChance || !n.play.started && n.now-sl.heard > 2*orphanPatience) {
+		if len(lost) <= maxDoubled && (m.due-n.now < lastChance || !n.play.started && n.now-sl.heard > gapPatience) {
 			most = 2
 		}
 		for sl.outstanding() < most {
@@ -116,7 +116,7 @@ func (n *Node) bestHolder(seq Seq, sl *slot) *neighbor {
 		if !nb.holds(seq) || nb.pulling >= maxPulling || nb.pullsBar > n.now || nb == sl.asks[0].to || nb == sl.asks[1].to {
 			continue
 		}
-		cost := (nb.rtt+50*time.Millisecond)*time.Duration(1+nb.pulling) + n.dice.below(40*time.Millisecond)
+		cost := (nb.rtt+50*time.Millisecond)*time.Duration(1+nb.pulling) + n.silence(nb) + n.dice.below(40*time.Millisecond)
 		if nb.role == Source {
 			cost += sourceCost
 		}

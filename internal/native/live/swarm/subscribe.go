@@ -6,6 +6,10 @@ import "time"
 // may still take one in, for another that has less upload.
 const fullCost = 200 * time.Millisecond
 
+// orphanCost is the same where there is no parent at all: any that has room is
+// better than the best that has not.
+const orphanCost = 3 * time.Second
+
 // subscribe sees to it that every substream has a parent, and a better one
 // where there is one. The new parent pushes before the old one is left.
 func (n *Node) subscribe() {
@@ -71,7 +75,7 @@ func (n *Node) bestParent(s int, asks []subscription) (*neighbor, time.Duration)
 		if !flows {
 			continue
 		}
-		score += nb.rtt/2 + n.dice.below(50*time.Millisecond)
+		score += nb.rtt/2 + n.silence(nb) + n.dice.below(50*time.Millisecond)
 		room := nb.window.Room
 		for _, a := range asks {
 			if a.to == nb && nb.role != Source {
@@ -79,7 +83,11 @@ func (n *Node) bestParent(s int, asks []subscription) (*neighbor, time.Duration)
 				room--
 			}
 		}
-		if room <= 0 {
+		switch {
+		case room > 0:
+		case n.parent[s] == nil:
+			score += orphanCost
+		default:
 			score += fullCost
 		}
 		if best == nil || score < least {

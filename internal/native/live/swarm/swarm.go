@@ -26,6 +26,7 @@ import (
 const (
 	beat          = 100 * time.Millisecond // repair, subscriptions, playout
 	batch         = 50 * time.Millisecond  // announcements are collected for this long
+	leafBatch     = 500 * time.Millisecond // of a node that nobody can take for a parent
 	windowEvery   = 2 * time.Second
 	reviewEvery   = 1500 * time.Millisecond // looking for better parents, plus up to a third
 	askTimeout    = 600 * time.Millisecond
@@ -172,6 +173,9 @@ func (n *Node) Step(now time.Duration, ev Event) []Action {
 	}
 	if n.now >= n.nextHave {
 		n.nextHave = n.now + batch
+		if n.cfg.Role != Source && n.grants() == 0 {
+			n.nextHave = n.now + leafBatch
+		}
 		n.announce()
 	}
 	n.deliver()
@@ -196,6 +200,7 @@ func (n *Node) Stats() Stats {
 
 func (n *Node) tick() {
 	n.expire()
+	n.dropSilent()
 	if n.now >= n.nextRate {
 		n.nextRate = n.now + time.Second
 		n.measure()
@@ -214,6 +219,7 @@ func (n *Node) tick() {
 }
 
 func (n *Node) receive(nb *neighbor, m Message) {
+	nb.spoke = n.now
 	switch m := m.(type) {
 	case Window:
 		if m.Hi >= maxSeq || m.Start > m.Hi || m.Lo > m.Hi {

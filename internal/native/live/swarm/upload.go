@@ -142,6 +142,7 @@ func (n *Node) drained(nb *neighbor, bytes int) {
 	}
 	bytes = min(bytes, nb.inflight)
 	nb.inflight -= bytes
+	nb.drained = n.now
 	n.up.inflight -= bytes
 }
 
@@ -200,6 +201,9 @@ func (n *Node) servePulls() {
 
 // carry sends a unit.
 func (n *Node) carry(nb *neighbor, u Unit) {
+	if nb.inflight == 0 {
+		nb.drained = n.now
+	}
 	nb.inflight += u.Size
 	nb.useful = n.now
 	nb.mark(u.Seq, n.sub(u.Seq))

@@ -154,7 +154,11 @@ func (r *run) send(m *machine, a swarm.Send) {
 		r.sourceSent(left, size)
 	}
 	if isData {
-		r.at(left, func() { r.step(m, swarm.Drained{Peer: a.Peer, Bytes: size}) })
+		r.at(left, func() {
+			if !l.to.dead { // nobody acknowledges
+				r.step(m, swarm.Drained{Peer: a.Peer, Bytes: size})
+			}
+		})
 	}
 	arrives := left + l.delay
 	if r.Jitter > 0 {

@@ -13,6 +13,10 @@ import (
 // signature.
 const header = 7 + 32 + 64
 
+// leastUpload is what viewers with none to speak of have, in streams: with
+// less, the acknowledgements of a stream would not fit.
+const leastUpload = 0.05
+
 // run is one run of a scenario.
 type run struct {
 	Scenario
@@ -66,7 +70,7 @@ func (r *run) add(role swarm.Role, upload float64, natted bool) *machine {
 	r.lastID++
 	m := &machine{
 		id: r.lastID, role: role, natted: natted, links: make(map[swarm.Peer]*link),
-		up: max(upload, 0.02) * r.rate(), down: 100 * r.rate(),
+		up: max(upload, leastUpload) * r.rate(), down: 100 * r.rate(),
 	}
 	m.declared = int(m.up)
 	if role == swarm.Viewer {
