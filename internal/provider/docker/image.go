@@ -54,22 +54,25 @@ func (h *host) findImage(ctx context.Context, pull bool) {
 		reason := explain(err, h.config.Image)
 		h.tell(slog.LevelError, EventPullFailed, "The image "+h.config.Image+" could not be pulled: "+reason+".", "image", h.config.Image, "reason", reason)
 		// An older one is better than none.
-		if h.inspectImage(ctx) == nil {
-			return
+		if h.inspectImage(ctx) != nil {
+			h.lackImage("the image " + h.config.Image + " could not be pulled: " + reason)
 		}
-	} else {
-		err = h.inspectImage(ctx)
+		return
 	}
-	h.noImage(err)
+	h.noImage(h.inspectImage(ctx))
 }
 
 // noImage notes why there is no image, if err is one; it was found otherwise.
 func (h *host) noImage(err error) {
-	if err == nil {
-		return
+	if err != nil {
+		h.lackImage(explain(err, h.config.Image))
 	}
+}
+
+// lackImage notes why there is no image, in words for a person.
+func (h *host) lackImage(why string) {
 	h.mu.Lock()
-	h.image = image{trouble: explain(err, h.config.Image)}
+	h.image = image{trouble: why}
 	h.mu.Unlock()
 	h.wake()
 }
