@@ -15,7 +15,7 @@ const (
 
 // admit answers a subscription.
 func (n *Node) admit(nb *neighbor, m Subscribe) {
-	var yes, no uint32
+	var yes, no, added uint32
 	var why Reason
 	for s := range n.cfg.Substreams {
 		bit := uint32(1) << s
@@ -28,6 +28,7 @@ func (n *Node) admit(nb *neighbor, m Subscribe) {
 		}
 		if nb.out&bit == 0 {
 			nb.out |= bit
+			added |= bit
 			n.up.kids++
 			n.up.bySub[s]++
 		}
@@ -36,7 +37,7 @@ func (n *Node) admit(nb *neighbor, m Subscribe) {
 	if yes != 0 {
 		nb.useful = n.now
 		n.send(nb, Grant{yes})
-		n.backfill(nb, yes, m.From)
+		n.backfill(nb, added, m.From)
 	}
 	if no != 0 {
 		n.send(nb, Deny{no, why, n.roomy(nb)})

@@ -62,7 +62,6 @@ func (n *Node) repair() {
 			}
 			i := slices.IndexFunc(sl.asks[:], func(a ask) bool { return a.to == nil })
 			sl.asks[i] = ask{nb, n.now + max(requestLife, 3*nb.rtt) + nb.rtt}
-			sl.tries++
 			if !slices.Contains(n.play.open, m.seq) {
 				n.play.open = append(n.play.open, m.seq)
 			}

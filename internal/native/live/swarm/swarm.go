@@ -112,20 +112,19 @@ type announcement struct {
 // Stats counts what a node did. Bytes are of messages, without what the
 // transport adds.
 type Stats struct {
-	Received       int // units, each counted once
-	Duplicates     int // units that were held already
-	DuplicateBytes int
-	Pulled         int // units that came because they were asked for
-	Late           int // units that were older than the window
-	Skipped        int // units the player did not get
-	Ignored        int // announcements out of range
-	Rehooks        int // begun anew after a standstill
-	Dropped        int // pushes that waited too long
-	UnitBytes      int // sent
-	ControlBytes   int // sent
-	Neighbors      int
-	Parents        int // substreams with a parent
-	Children       int // substreams granted to others
+	Received     int // units, each counted once
+	Duplicates   int // units that were held already
+	Pulled       int // units that came because they were asked for
+	Late         int // units that were older than the window
+	Skipped      int // units the player did not get
+	Ignored      int // announcements out of range
+	Rehooks      int // begun anew after a standstill
+	Dropped      int // pushes that waited too long
+	UnitBytes    int // sent
+	ControlBytes int // sent
+	Neighbors    int
+	Parents      int // substreams with a parent
+	Children     int // substreams granted to others
 }
 
 // New makes a node. It does nothing before its first event.
@@ -308,7 +307,6 @@ func (n *Node) unit(nb *neighbor, u Unit) {
 		return
 	case sl.held:
 		n.stats.Duplicates++
-		n.stats.DuplicateBytes += u.Size
 		return
 	}
 	s := n.sub(u.Seq)

@@ -272,7 +272,7 @@ func bounded(t *rapid.T, n *Node) {
 		t.Fatalf("%d links, %d neighbours, at most %d wanted", len(n.links), len(n.neighbors), n.cfg.MaxDegree)
 	case kids != n.up.kids || inflight != n.up.inflight:
 		t.Fatalf("%d subscriptions counted as %d, %d bytes under way counted as %d", kids, n.up.kids, inflight, n.up.inflight)
-	case len(n.up.pushes) > maxPushes+maxPulls || len(n.up.pulls) > maxPulls || len(n.book.entries) > maxBook || len(n.play.open) > len(n.win.slots):
+	case len(n.up.pushes) > maxPushes || len(n.up.pulls) > maxPulls || len(n.book.entries) > maxBook || len(n.play.open) > len(n.win.slots):
 		t.Fatalf("queues of %d, %d, book of %d, %d open", len(n.up.pushes), len(n.up.pulls), len(n.book.entries), len(n.play.open))
 	}
 }

@@ -90,7 +90,7 @@ func (n *Node) backfill(nb *neighbor, mask uint32, from Seq) {
 		if sl == nil || !sl.held {
 			continue
 		}
-		if n.cfg.Role == Source && n.now-sl.heard < quiet {
+		if n.cfg.Role == Source && n.now-sl.heard < quiet && len(n.up.pushes) < maxPushes {
 			// Nobody else may have it.
 			n.up.pushes = append(n.up.pushes, push{nb, seq, n.now})
 		} else {

@@ -11,7 +11,6 @@ type slot struct {
 	unit  Unit
 	heard time.Duration // when it was first heard of; below 0: not yet
 	asks  [2]ask        // requests under way
-	tries uint8
 }
 
 // ask is a request for a unit that was not answered yet.

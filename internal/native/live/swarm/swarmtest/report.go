@@ -37,7 +37,10 @@ type Report struct {
 }
 
 // Spread is a distribution of times.
-type Spread struct{ Count, P50, P90, P95, P99, Max time.Duration }
+type Spread struct {
+	Count                   int
+	P50, P90, P95, P99, Max time.Duration
+}
 
 func spread(ts []time.Duration) Spread {
 	if len(ts) == 0 {
@@ -45,7 +48,7 @@ func spread(ts []time.Duration) Spread {
 	}
 	slices.Sort(ts)
 	at := func(part int) time.Duration { return ts[min(len(ts)*part/100, len(ts)-1)] }
-	return Spread{time.Duration(len(ts)), at(50), at(90), at(95), at(99), ts[len(ts)-1]}
+	return Spread{len(ts), at(50), at(90), at(95), at(99), ts[len(ts)-1]}
 }
 
 // record is what one viewer saw.
