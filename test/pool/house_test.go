@@ -33,6 +33,7 @@ type house struct {
 	daemon   *client.Client
 	instance string
 	image    string
+	images   []string // the ids of all that had the name
 	args     []string
 	life     *life
 
@@ -54,9 +55,11 @@ func open(t *testing.T, flags ...string) *house {
 	h := &house{t: t, daemon: dockertest.Daemon(t)}
 	t.Cleanup(func() {
 		// Before the instance, so that it is done when its containers are gone.
-		_, err := h.daemon.ImageRemove(context.Background(), h.image, client.ImageRemoveOptions{Force: true, PruneChildren: true})
-		if err != nil && !errdefs.IsNotFound(err) {
-			t.Errorf("remove the image of the engines: %v", err)
+		for _, id := range h.images {
+			_, err := h.daemon.ImageRemove(context.Background(), id, client.ImageRemoveOptions{Force: true, PruneChildren: true})
+			if err != nil && !errdefs.IsNotFound(err) {
+				t.Errorf("remove an image of the engines: %v", err)
+			}
 		}
 	})
 	h.instance = dockertest.Instance(t, h.daemon)
@@ -84,6 +87,11 @@ func (h *house) build(variant string) {
 	if err := dockertest.Build(h.t.Context(), h.daemon, h.image, program, h.instance+"-"+variant); err != nil {
 		h.t.Fatalf("build the image of the engines: %v", err)
 	}
+	found, err := h.daemon.ImageInspect(h.t.Context(), h.image)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.images = append(h.images, found.ID)
 }
 
 // run runs acequia with further settings, and waits until it listens.
