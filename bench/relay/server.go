@@ -33,6 +33,7 @@ func startServer(ctx context.Context, o options, engineURL string, streams int) 
 	args := append([]string{
 		"serve", "--listen", "127.0.0.1:0", "--data", data, "--pool.provider", "static", "--static.engines", engineURL,
 		"--pool.streams_per_engine", strconv.Itoa(max(2, streams)), "--log.format", "json", "--debug.pprof",
+		"--auth.trusted_networks", "127.0.0.1",
 	}, o.flags...)
 	s := &server{cmd: exec.CommandContext(ctx, o.acequia, args...), data: data, logged: make(chan struct{})}
 	log, err := s.cmd.StderrPipe()
