@@ -2,9 +2,13 @@ package playback
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"strconv"
+	"syscall"
+
+	"github.com/acequia-tv/acequia/internal/stream"
 )
 
 // Gathering returns l with connections over which the bytes of a live stream
@@ -19,7 +23,11 @@ type gatheringListener struct{ net.Listener }
 func (l gatheringListener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if tcp, ok := c.(*net.TCPConn); ok && err == nil {
-		return &gatheringConn{TCPConn: tcp}, nil
+		raw, err := tcp.SyscallConn()
+		if err != nil {
+			return nil, errors.Join(err, tcp.Close())
+		}
+		return &gatheringConn{TCPConn: tcp, raw: raw}, nil
 	}
 	return c, err
 }
@@ -41,6 +49,7 @@ func ConnContext(ctx context.Context, c net.Conn) context.Context {
 // connection; what writes is one goroutine at a time, as net/http has it.
 type gatheringConn struct {
 	*net.TCPConn
+	raw syscall.RawConn
 	err error // that of a chunk, after which the stream of bytes is torn
 }
 
@@ -58,6 +67,38 @@ func (c *gatheringConn) send(parts *net.Buffers) error {
 		_, c.err = parts.WriteTo(c.TCPConn)
 	}
 	return c.err
+}
+
+// try sends parts as far as the system takes them at once, and keeps in parts
+// what is left.
+func (c *gatheringConn) try(parts *net.Buffers) error {
+	if c.err != nil {
+		return c.err
+	}
+	var n int
+	var failed error
+	err := c.raw.Write(func(fd uintptr) bool {
+		n, failed = writeNow(fd, *parts)
+		return true
+	})
+	if c.err = errors.Join(err, failed); c.err != nil {
+		return c.err
+	}
+	skip(parts, n)
+	return nil
+}
+
+// skip takes the first n bytes off parts.
+func skip(parts *net.Buffers, n int) {
+	p := *parts
+	for len(p) > 0 && n >= len(p[0]) {
+		n -= len(p[0])
+		p = p[1:]
+	}
+	if n > 0 {
+		p[0] = p[0][n:]
+	}
+	*parts = p
 }
 
 // liveResponse is the sink of one viewer of a live stream: an answer without
@@ -109,6 +150,16 @@ func (s *liveResponse) Flush() error {
 			return err
 		}
 	}
+	if len(s.left) == 0 {
+		s.frame()
+	}
+	err := s.conn.send(&s.left)
+	s.sent()
+	return err
+}
+
+// frame makes a chunk of what was written.
+func (s *liveResponse) frame() {
 	s.left = s.chunk[1:]
 	if s.framed {
 		s.head = append(strconv.AppendInt(s.head[:0], int64(s.size), 16), chunkEnd...)
@@ -116,8 +167,36 @@ func (s *liveResponse) Flush() error {
 		s.chunk = append(s.chunk, chunkEnd)
 		s.left = s.chunk
 	}
-	err := s.conn.send(&s.left)
+}
+
+// sent forgets the chunk that was sent.
+func (s *liveResponse) sent() {
 	clear(s.chunk)
 	s.chunk, s.left, s.size = s.chunk[:1], nil, 0
-	return err
+}
+
+// sink returns s as the viewer is to use it.
+func (s *liveResponse) sink() stream.Sink {
+	if s.conn == nil || !canWriteNow {
+		return s
+	}
+	return promptResponse{s}
+}
+
+// promptResponse is a liveResponse that can send without waiting.
+type promptResponse struct{ *liveResponse }
+
+// Try implements [stream.Prompt].
+func (s promptResponse) Try(parts [][]byte) (done bool, err error) {
+	for _, p := range parts {
+		if _, err := s.Write(p); err != nil {
+			return false, err
+		}
+	}
+	s.frame()
+	if err := s.conn.try(&s.left); err != nil || len(s.left) > 0 {
+		return false, err
+	}
+	s.sent()
+	return true, nil
 }

@@ -90,7 +90,7 @@ func (h *Handler) Serve(w http.ResponseWriter, r *http.Request, want content.Sel
 	sink.begin = func() { setServerTiming(w.Header(), viewer.Waited()) }
 	err := seekBack(r, w.Header(), viewer, back)
 	if err == nil {
-		err = viewer.Relay(ctx, sink)
+		err = viewer.Relay(ctx, sink.sink())
 	}
 	h.log.Debug("viewer done", "content", want, "addr", r.RemoteAddr, "err", err)
 	if !sink.begun {

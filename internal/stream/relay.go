@@ -23,6 +23,7 @@ const spliceTimeout = 10 * time.Second
 // is owned by the stream's goroutine.
 type tape struct {
 	ring    *ring.Ring
+	herd    *herd
 	waker   *waker
 	scanner *mpegts.Scanner
 	marks   []ring.Mark
@@ -41,7 +42,8 @@ type tape struct {
 
 func newTape(g gauge) *tape {
 	r := ring.New(0)
-	return &tape{ring: r, waker: newWaker(r), scanner: mpegts.NewScanner(), gauge: g, guard: upstream.NewGuard()}
+	h := newHerd(r)
+	return &tape{ring: r, herd: h, waker: newWaker(r, h), scanner: mpegts.NewScanner(), gauge: g, guard: upstream.NewGuard()}
 }
 
 // write appends whole packets of the source, and may change them. Where there is
@@ -93,6 +95,13 @@ func (t *tape) joint(from, to int64) (pos int64, ok bool) {
 	return 0, false
 }
 
+// herd returns the herd of the viewers at live.
+func (s *Stream) herd() *herd {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tape.herd
+}
+
 // tail returns the last packets as the engine sent them, back to the last
 // splice without overlap. It may be called from any goroutine.
 func (t *tape) tail() []byte {
@@ -123,6 +132,9 @@ func (s *Stream) relay(c *conn) error {
 	})
 	s.hub.memory.hold(s, t.ring)
 	defer t.waker.stop()
+	herding, end := context.WithCancel(s.ctx)
+	defer end()
+	s.hub.work.Go(func() { t.herd.run(herding) })
 	s.mu.Lock()
 	s.ring, s.tape = t.ring, t
 	s.mu.Unlock()

@@ -115,6 +115,9 @@ func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 		return err
 	}
 	out := outlet{viewer: v, sink: sink, ctx: ctx, patience: v.stream.hub.cfg.WriteTimeout}
+	if v.shift == nil {
+		out.herd = v.stream.herd()
+	}
 	defer out.close()
 	if err := out.write(start.Preface); err != nil {
 		return err
@@ -136,8 +139,14 @@ func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 		case err != nil:
 			return fmt.Errorf("stream ended: %w", err)
 		case n == 0:
-			if err := out.await(ctx, r.Wait(pos)); err != nil {
+			var grazed bool
+			if pos, grazed, err = out.graze(ctx, pos); err != nil {
 				return err
+			}
+			if !grazed {
+				if err := out.await(ctx, r.Wait(pos)); err != nil {
+					return err
+				}
 			}
 		default:
 			for _, b := range bufs {
@@ -170,6 +179,8 @@ type outlet struct {
 	set      time.Time       // when the deadline was set last
 	size     int64           // bytes written since the last flush
 	quiet    *time.Timer     // of await
+	herd     *herd           // nil where the viewer goes by itself
+	place    *place          // in the herd; nil before the first time
 }
 
 func (o *outlet) write(p []byte) error {

@@ -24,6 +24,7 @@ const (
 // safe for concurrent use.
 type waker struct {
 	ring *ring.Ring
+	herd *herd
 
 	mu     sync.Mutex // guards what follows
 	unseen int        // bytes added since the last wake-up
@@ -32,7 +33,7 @@ type waker struct {
 	over   bool
 }
 
-func newWaker(r *ring.Ring) *waker { return &waker{ring: r} }
+func newWaker(r *ring.Ring, h *herd) *waker { return &waker{ring: r, herd: h} }
 
 // added says that n bytes were added to the ring. Urgent ones wake the viewers
 // at once.
@@ -50,7 +51,7 @@ func (w *waker) added(n int, urgent bool) {
 	}
 	w.mu.Unlock()
 	if due {
-		w.ring.Wake()
+		w.wake()
 	}
 }
 
@@ -78,7 +79,13 @@ func (w *waker) overdue() {
 	w.mu.Lock()
 	w.woken()
 	w.mu.Unlock()
+	w.wake()
+}
+
+// wake shows the bytes to those who wait for them, and to the herd.
+func (w *waker) wake() {
 	w.ring.Wake()
+	w.herd.poke()
 }
 
 // stop ends the timer. What was added and not yet seen is for the ring's end

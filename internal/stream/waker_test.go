@@ -33,7 +33,7 @@ func TestWakerIsInTimeButSeldom(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				r := ring.New(8 << 20)
-				w := newWaker(r)
+				w := newWaker(r, newHerd(r))
 				began := time.Now()
 				var got []arrival
 				done := make(chan struct{})
@@ -71,7 +71,7 @@ func TestStoppedWakerStartsNoTimer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := ring.New(8 << 20)
-		w := newWaker(r)
+		w := newWaker(r, newHerd(r))
 		w.added(1, false) // at once
 		r.Add([]byte{1}, 0, nil)
 		w.added(1, false)

@@ -24,6 +24,10 @@ const (
 	// garbageLimit is how many bytes without the sync pattern of a transport
 	// stream are searched before the source is given up as garbage.
 	garbageLimit = 256 << 10
+	// tornLimit is the same once packets came: a connection loses no bytes, so
+	// that what is no packet stands where packets should, and each of them is
+	// one that viewers miss. Another engine has them.
+	tornLimit = 8 << 10
 )
 
 // Source is one session being played: the packets of a live content as one
@@ -43,6 +47,7 @@ type Source struct {
 	heard atomic.Int64 // when the last bytes came, as a duration since began
 
 	framer mpegts.Framer
+	synced bool // packets came
 	buf    []byte
 	ahead  []byte // packets read already, handed out by the first Next
 
@@ -152,10 +157,12 @@ func (s *Source) read() ([]byte, error) {
 				s.watchdog.Reset(s.stall)
 				s.heard.Store(int64(time.Since(s.began)))
 			}
-			if packets := s.framer.Push(s.buf[:n]); len(packets) > 0 {
+			packets := s.framer.Push(s.buf[:n])
+			if len(packets) > 0 {
+				s.synced = true
 				return packets, nil
 			}
-			if s.framer.Searched() > garbageLimit {
+			if s.framer.Searched() > s.garbage() {
 				return nil, ErrGarbage
 			}
 		}
@@ -163,6 +170,14 @@ func (s *Source) read() ([]byte, error) {
 			return nil, s.failure(err)
 		}
 	}
+}
+
+// garbage returns how many bytes that are no packets end the source.
+func (s *Source) garbage() int64 {
+	if s.synced {
+		return tornLimit
+	}
+	return garbageLimit
 }
 
 // failure prefers the reason for which our side cancelled the connection over
