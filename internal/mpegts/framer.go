@@ -1,10 +1,17 @@
 package mpegts
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // syncRun is how many packets in a row must begin with a sync byte before their
 // borders are believed: the five of ETSI TR 101 290, 5.2.1.
 const syncRun = 5
+
+// headerLook is how much of a packet is looked at for that: its header, and the
+// length of its adaptation field.
+const headerLook = 5
 
 // A Framer finds the packets in chunks of bytes cut anywhere, drops what is no
 // packet, and finds them again after a loss. What it returns in sum depends on the
@@ -92,17 +99,39 @@ func search(b []byte) (offset int, found bool) {
 		}
 		i += j
 		k := 1
-		for k < syncRun && i+k*PacketSize < len(b) && b[i+k*PacketSize] == SyncByte {
+		for k < syncRun && i+k*PacketSize+headerLook <= len(b) && b[i+k*PacketSize] == SyncByte {
 			k++
 		}
 		if k == syncRun {
+			if !packetsAt(b[i:]) {
+				continue
+			}
 			return i, true
 		}
-		if i+k*PacketSize >= len(b) {
+		if i+k*PacketSize+headerLook > len(b) {
 			return i, false
 		}
 	}
 	return len(b), false
+}
+
+// packetsAt reports whether [syncRun] packets may begin at b[0], as sync bytes
+// say that they do. A byte that counts, or is the same in every packet, makes a
+// row of sync bytes as well; but what follows it are no headers (ISO/IEC 13818-1,
+// 2.4.3.2), or, if it happens to look like some, they are of as many streams.
+func packetsAt(b []byte) bool {
+	var pids [syncRun]uint16
+	again := false
+	for k := range syncRun {
+		p := b[k*PacketSize:]
+		adaptation := p[3] >> 4 & 3
+		if p[1]&0x80 != 0 || adaptation == 0 || adaptation > 1 && p[4] > PacketSize-5 {
+			return false
+		}
+		pids[k] = uint16(p[1]&0x1f)<<8 | uint16(p[2])
+		again = again || slices.Contains(pids[:k], pids[k])
+	}
+	return again
 }
 
 // leading returns how many bytes of b, which begins with a packet, are packets with a

@@ -24,6 +24,16 @@ func packets(n int) []byte {
 	return b
 }
 
+// decoy returns packets with a sync byte at the same place of each, as a counter
+// makes them.
+func decoy(stream []byte) []byte {
+	b := bytes.Clone(stream)
+	for i := 0; i < len(b); i += PacketSize {
+		b[i+100] = SyncByte
+	}
+	return b
+}
+
 // pushAll pushes b in chunks of sizes, over and over, and returns the packets in one piece.
 func pushAll(f *Framer, b []byte, sizes []int) []byte {
 	var out []byte
@@ -76,7 +86,8 @@ func TestFramerFindsEveryPacket(t *testing.T) {
 			slices.Concat(stream[:9*PacketSize], all[11*PacketSize:]), 2 * PacketSize,
 		},
 		{"too few to be sure", stream[:(syncRun-1)*PacketSize], nil, 0},
-		{"just enough to be sure", stream[:(syncRun-1)*PacketSize+1], stream[:(syncRun-1)*PacketSize], 0},
+		{"just enough to be sure", stream[:(syncRun-1)*PacketSize+headerLook], stream[:(syncRun-1)*PacketSize], 0},
+		{"a sync byte in the same place of every packet", decoy(stream)[90:], decoy(all)[PacketSize:], PacketSize - 90},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
