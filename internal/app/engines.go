@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/acequia-tv/acequia/internal/engine"
+	"github.com/acequia-tv/acequia/internal/provider"
 	"github.com/acequia-tv/acequia/internal/reconcile"
 	"github.com/acequia-tv/acequia/internal/stream"
 )
@@ -113,18 +114,29 @@ func inspect(ctx context.Context, address string) (reconcile.Inspection, error) 
 	}, nil
 }
 
-// clearCache empties the cache of an engine that nobody uses.
-func clearCache(ctx context.Context, address string) error {
-	client, err := engine.NewClient(address)
-	if err != nil {
-		return err
+// clearCache returns what empties the cache of an engine that nobody uses. The
+// token that this takes is the one that the provider gave the engine, or what
+// the engine tells who asks from its own machine.
+func clearCache(engines provider.Provider) func(ctx context.Context, id, address string) error {
+	holder, _ := engines.(provider.TokenHolder)
+	return func(ctx context.Context, id, address string) error {
+		var token string
+		if holder != nil {
+			token = holder.AccessToken(id)
+		}
+		if token == "" {
+			client, err := engine.NewClient(address)
+			if err != nil {
+				return err
+			}
+			if token, err = client.AccessToken(ctx); err != nil {
+				return err
+			}
+		}
+		client, err := engine.NewClient(address, engine.WithAccessToken(token))
+		if err != nil {
+			return err
+		}
+		return client.ClearCache(ctx)
 	}
-	token, err := client.AccessToken(ctx)
-	if err != nil {
-		return err
-	}
-	if client, err = engine.NewClient(address, engine.WithAccessToken(token)); err != nil {
-		return err
-	}
-	return client.ClearCache(ctx)
 }

@@ -81,7 +81,7 @@ func newServer(ctx context.Context, inv cli.Invocation) (*server, error) {
 	}
 	registry := telemetry.NewRegistry(inv.Build)
 	s.pool = reconcile.New(reconcile.Config{
-		Provider: engines, Probe: probe, Inspect: inspect, Clean: clearCache,
+		Provider: engines, Probe: probe, Inspect: inspect, Clean: clearCache(engines),
 		Events: s.events, Log: log, Policy: poolPolicy(cfg.Pool), InspectEvery: cfg.Pool.Inspect,
 		Quarantine: health.QuarantinePolicy{Deaths: cfg.Pool.QuarantineAfter, For: cfg.Pool.Quarantine},
 	})

@@ -129,6 +129,14 @@ type Collector interface {
 	Collect(ctx context.Context) (removed []string, err error)
 }
 
+// TokenHolder is a [Provider] that gave its engines the tokens of their private
+// APIs.
+type TokenHolder interface {
+	// AccessToken returns the token of an engine; "" where it has none from here.
+	// It is a secret.
+	AccessToken(id string) string
+}
+
 // LogReader is a [Provider] that keeps what its engines write.
 type LogReader interface {
 	// Logs returns the newest lines that an engine wrote, running or not, at

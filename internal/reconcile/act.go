@@ -91,7 +91,7 @@ func (p *Pool) act(ctx context.Context, o *op) {
 	case pool.Start:
 		_, err = p.config.Provider.Start(callCtx, provider.Spec{ID: o.action.ID})
 	case pool.Clean:
-		err = p.config.Clean(callCtx, o.url)
+		err = p.config.Clean(callCtx, o.action.ID, o.url)
 	default:
 		err = p.config.Provider.Stop(callCtx, o.action.ID)
 	}

@@ -47,7 +47,7 @@ type Config struct {
 	// Clean empties the cache of an engine that nobody uses; nil where that
 	// cannot be done. Both are as Probe.
 	Inspect InspectFunc
-	Clean   func(ctx context.Context, engineURL string) error
+	Clean   func(ctx context.Context, id, engineURL string) error
 
 	ProbeInterval time.Duration // between the probes of an engine; default 5 s
 	ProbeTimeout  time.Duration // bound on one probe; default 3 s

@@ -58,7 +58,7 @@ func inSurgery(t *testing.T, policy pool.Policy, inspect reconcile.InspectFunc, 
 		return s
 	}, policy, func(c *reconcile.Config) {
 		c.Inspect = inspect
-		c.Clean = func(_ context.Context, url string) error { return clean(url) }
+		c.Clean = func(_ context.Context, _, url string) error { return clean(url) }
 		c.Quarantine = health.QuarantinePolicy{Deaths: 2, For: 10 * time.Minute}
 	}, func(w *world) { test(w, s) })
 }
