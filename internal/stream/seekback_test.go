@@ -170,7 +170,8 @@ func TestSeekBackInMemory(t *testing.T) {
 			if !errors.Is(err, errSeenEnough) || s.verifier.Report().Err() != nil {
 				t.Errorf("%v, %v", err, s.verifier.Report().Err())
 			}
-			if (behind - want).Abs() > 2*time.Second {
+			// Memory is given back by blocks, each of which holds almost three seconds.
+			if (behind - want).Abs() > 4*time.Second {
 				t.Errorf("%v back is %v, want %v", back, behind, want)
 			}
 		}
