@@ -167,8 +167,8 @@ func (s *Stream) run() {
 	case err != nil:
 		err = s.explain(err)
 		s.end(err)
-		close(s.ready)
 		s.hub.emit(Event{Kind: EventFailed, Stream: s, Err: err, Start: s.snapshotStart()})
+		close(s.ready) // who is told of the failure may look at once for what is counted of it
 		return
 	case first == nil: // merged
 		close(s.ready)
