@@ -337,6 +337,7 @@ func TestClocksGoOnAcrossAGap(t *testing.T) {
 			}
 		}
 		time.Sleep(20 * time.Second)
+		synctest.Wait() // the viewer has what came
 		gap := s.verifier.Report()
 		if gap.Gaps != 1 || gap.CleanGaps != 1 {
 			t.Fatalf("%+v; want one gap that ends at a random access point", gap)
