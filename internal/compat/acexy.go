@@ -46,17 +46,16 @@ func AcexyStatus(streams Streams) http.Handler {
 			return
 		}
 		n := len(s.Viewers)
-		name := string(want.Kind)
-		if want.Kind == content.ContentID {
-			name = "id"
-		}
-		writeJSON(w, acexyStatus{Clients: &n, StreamID: map[string]string{name: want.Value}})
+		writeJSON(w, acexyStatus{Clients: &n, StreamID: map[string]string{queryName(want.Kind): want.Value}})
 	})
 }
 
-func writeJSON(w http.ResponseWriter, v any) {
+func writeJSON(w http.ResponseWriter, v any) { writeStatus(w, http.StatusOK, v) }
+
+func writeStatus(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
 	// The status is out once encoding begins: an error here is a client gone.
 	_ = json.NewEncoder(w).Encode(v)
 }

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/acequia-tv/acequia/internal/content"
 	"github.com/acequia-tv/acequia/internal/pool"
 	"github.com/acequia-tv/acequia/internal/provider"
 	"github.com/acequia-tv/acequia/internal/reconcile"
@@ -192,19 +191,11 @@ func (o *Orchestrator) playing() []streamState {
 			continue
 		}
 		list = append(list, streamState{
-			ID: s.Content.Value, KeyType: keyType(s.Content), Key: s.Content.Value, ContainerID: s.Engine,
+			ID: s.Content.Value, KeyType: string(s.Content.Kind), Key: s.Content.Value, ContainerID: s.Engine,
 			IsLive: s.State == stream.StateLive, StartedAt: s.Started.UTC(), Status: statusStarted,
 		})
 	}
 	return append(list, o.reports.all()...)
-}
-
-// keyType is the orchestrator's word for a kind of name.
-func keyType(c content.Selector) string {
-	if c.Kind == content.ContentID {
-		return "content_id"
-	}
-	return string(c.Kind)
 }
 
 // orchestratorStatus is the answer of GET /orchestrator/status.
@@ -324,10 +315,7 @@ func decode(w http.ResponseWriter, r *http.Request, v any) bool {
 // writeDetail answers with an error as FastAPI shapes it, which the original
 // is written in.
 func writeDetail(w http.ResponseWriter, status int, detail any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"detail": detail}) // a client gone
+	writeStatus(w, status, map[string]any{"detail": detail})
 }
 
 // atPort tells whether an engine answers on host and port, as a client names
