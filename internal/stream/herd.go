@@ -179,45 +179,54 @@ func (h *herd) leave(p *place) {
 	}
 }
 
-// graze leaves the viewer, all of whose bytes up to pos were sent, to the herd,
-// until that lets it go, ctx ends, or it was sent nothing for the time after
-// which it gets padding. It returns the position reached. ok is false where
-// there is no herd for it.
-func (o *outlet) graze(ctx context.Context, pos int64) (reached int64, ok bool, err error) {
+// wait waits until there is something to send behind pos, and returns the
+// position reached: in the herd the viewer is sent what comes meanwhile.
+func (o *outlet) wait(ctx context.Context, r *ring.Ring, pos int64) (reached int64, err error) {
+	if o.enter(pos) {
+		return o.graze(ctx)
+	}
+	return pos, o.await(ctx, r.Wait(pos))
+}
+
+// enter puts the viewer, all of whose bytes up to pos were sent, into the herd,
+// if there is one that takes it.
+func (o *outlet) enter(pos int64) bool {
 	sink, prompt := o.sink.(Prompt)
-	h := o.herd
-	if h == nil || !prompt || o.viewer.sent.sum() == 0 {
-		return pos, false, nil
+	if o.herd == nil || !prompt || o.viewer.sent.sum() == 0 {
+		return false
 	}
 	if o.place == nil {
 		o.place = &place{out: o, sink: sink, freed: make(chan struct{}, 1)}
 	}
+	return o.herd.join(o.place, pos)
+}
+
+// graze leaves the viewer to the herd that it entered, until that lets it go or
+// ctx ends. It returns the position reached.
+func (o *outlet) graze(ctx context.Context) (reached int64, err error) {
 	p := o.place
-	if !h.join(p, pos) {
-		return pos, false, nil
-	}
 	select {
 	case <-p.freed:
 	case <-ctx.Done():
 	}
-	h.leave(p)
+	o.herd.leave(p)
 	switch {
 	case p.err != nil:
-		return p.pos, true, p.err
+		return p.pos, p.err
 	case ctx.Err() != nil && p.left:
-		return p.pos, true, errors.Join(context.Cause(ctx), o.flush()) // so that the answer ends in order, if there is time
+		return p.pos, errors.Join(context.Cause(ctx), o.flush()) // so that the answer ends in order, if there is time
 	case ctx.Err() != nil:
-		return p.pos, true, context.Cause(ctx)
+		return p.pos, context.Cause(ctx)
 	case p.left:
 		// The rest is sent as everything is that waits for the player.
 		if err := o.extend(); err != nil {
-			return p.pos, true, err
+			return p.pos, err
 		}
-		return p.pos, true, o.flush()
+		return p.pos, o.flush()
 	case time.Since(p.fed) >= paddingPause:
-		return p.pos, true, o.pad()
+		return p.pos, o.pad()
 	}
-	return p.pos, true, nil
+	return p.pos, nil
 }
 
 // renew moves the deadline when half of it is over, so that it never passes

@@ -192,12 +192,7 @@ func (v *Viewer) sendKept(out *outlet, m hls.Media) error {
 		if pos == m.From {
 			bufs = append([][]byte{m.Preface}, bufs...)
 		}
-		for _, b := range bufs {
-			if err := out.write(b); err != nil {
-				return err
-			}
-		}
-		if err := out.flush(); err != nil {
+		if err := out.send(bufs); err != nil {
 			return err
 		}
 		pos += int64(n)

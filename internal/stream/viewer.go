@@ -139,22 +139,11 @@ func (v *Viewer) Relay(ctx context.Context, sink Sink) error {
 		case err != nil:
 			return fmt.Errorf("stream ended: %w", err)
 		case n == 0:
-			var grazed bool
-			if pos, grazed, err = out.graze(ctx, pos); err != nil {
+			if pos, err = out.wait(ctx, r, pos); err != nil {
 				return err
 			}
-			if !grazed {
-				if err := out.await(ctx, r.Wait(pos)); err != nil {
-					return err
-				}
-			}
 		default:
-			for _, b := range bufs {
-				if err := out.write(b); err != nil {
-					return err
-				}
-			}
-			if err := out.flush(); err != nil {
+			if err := out.send(bufs); err != nil {
 				return err
 			}
 			pos += int64(n)
@@ -199,6 +188,16 @@ func (o *outlet) write(p []byte) error {
 		return o.gone(err)
 	}
 	return nil
+}
+
+// send writes bufs, and flushes.
+func (o *outlet) send(bufs [][]byte) error {
+	for _, b := range bufs {
+		if err := o.write(b); err != nil {
+			return err
+		}
+	}
+	return o.flush()
 }
 
 // gone tells why the player takes no more.
